@@ -1,0 +1,3 @@
+"""SPANetV2 backbones for MMDetection, MMSegmentation and MMPretrain."""
+
+__version__ = '0.1.0'

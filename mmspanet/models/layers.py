@@ -1,0 +1,70 @@
+"""The small layers that every part of SPANetV2 shares.
+
+All feature maps inside the model are (B, C, H, W) tensors in channels_last
+memory, so that a norm or a matrix product over C reads consecutive memory.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class LayerNorm2d(nn.LayerNorm):
+    """LayerNorm over the channels of a (B, C, H, W) map, with a weight and no bias."""
+
+    def __init__(self, channels: int, eps: float = 1e-6) -> None:
+        super().__init__(channels, eps=eps, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class PointwiseLinear(nn.Linear):
+    """A Linear layer over the channels of a (B, C, H, W) map, without bias.
+
+    The product is taken as a 1x1 convolution on a CPU, where oneDNN's
+    convolution runs at about twice the speed of the matrix product behind
+    ``F.linear``, and as ``F.linear`` elsewhere; both compute the same function.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type == 'cpu':
+            return F.conv2d(x, self.weight[:, :, None, None])
+        return F.linear(x.permute(0, 2, 3, 1), self.weight).permute(0, 3, 1, 2)
+
+
+class StarReLU(nn.Module):
+    """StarReLU(z) = s * relu(z)^2 + b with two learnable scalars (MetaFormer, arXiv 2210.13452)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+        self.bias = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        # pow(), not square(): autocast raises it to float32, where a square can't overflow.
+        return self.scale * F.relu(x).pow(2) + self.bias
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: while training, zero a sample's branch with probability ``rate``.
+
+    The kept samples are divided by ``1 - rate``, so that the mean stays.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.rate == 0.0 or not self.training:
+            return x
+        keep = 1.0 - self.rate
+        mask = x.new_empty((x.shape[0],) + (1,) * (x.ndim - 1)).bernoulli_(keep)
+        return x * mask.div_(keep)
+
+    def extra_repr(self) -> str:
+        return f'rate={self.rate:.3f}'

@@ -1,0 +1,331 @@
+"""The SPANetV2 backbone."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from mmspanet.checkpoints import backbone_from_authors, classifier_from_authors
+from mmspanet.registry import MODELS
+
+from .layer_ids import layer_wise_id, num_layer_wise_ids
+from .layers import LayerNorm2d
+from .metaformer import Downsample, MetaFormerBlock, Stem
+from .spam import SPAM
+
+PURE = ('SPAM', 'SPAM', 'SPAM', 'SPAM')
+HYBRID = ('SPAM', 'SPAM', 'MixAttention', 'Attention')
+
+
+@MODELS.register_module()
+class SPANetV2(BaseModule):
+    """SPANetV2 (Spectral-Adaptive Modulation Networks, arXiv 2503.23947).
+
+    A stem of stride 4, then four stages of MetaFormer blocks at strides 4, 8, 16
+    and 32. It computes what the authors' released model computes and loads their
+    checkpoints, of classifiers and of whole detectors, as they are.
+
+    Args:
+        arch: A name in ``SPANetV2.arch_settings`` or a dict with
+
+            - ``depths`` and ``channels``: four numbers each;
+            - ``mixers``: four registered mixers, each a type or a config
+              dict; a mixer is built with ``channels`` and ``map_size``.
+              Defaults to SPAM in all stages;
+            - ``kernel_sizes``: one per head of SPAM. Defaults to (3, 5, 7, 9).
+        in_channels: Channels of the input images.
+        input_size: Image size, one side or (H, W), that the spectral filters
+            are stored for. Other sizes work, too: the filters are resized.
+        drop_path_rate: Stochastic depth rate of the last block; it grows
+            linearly from 0 at the first.
+        out_indices: Stages whose maps are returned. Stages above the last one
+            are not built.
+        output_norm: Norm the returned maps (LayerNorms ``norm0``..``norm3``);
+            without it, the raw maps are returned, as classification needs them.
+        frozen_stages: Number of stages, from the first, that are kept in eval
+            mode and without gradient; none for 0 or -1.
+        with_cp: Recompute the blocks' activations in the backward pass to save
+            memory.
+        scaled_sigmoid: Learn the slope of the filters' sigmoid (the revision of
+            2025-11).
+        interleave: Mix across heads, as the released model does; without it, the
+            function of the revision.
+        init_cfg: MMEngine initialisation config.
+
+    Raises:
+        ValueError: If an argument is out of range or contradicts another.
+    """
+
+    arch_settings: dict[str, dict[str, Any]] = {
+        f'{size}-{family}': dict(depths=depths, channels=channels, mixers=mixers)
+        for size, depths, channels in (
+            ('s18', (3, 3, 9, 3), (64, 128, 320, 512)),
+            ('s36', (3, 12, 18, 3), (64, 128, 320, 512)),
+            ('m36', (3, 12, 18, 3), (96, 192, 384, 576)),
+            ('b36', (3, 12, 18, 3), (128, 256, 512, 768)),
+        )
+        for family, mixers in (('pure', PURE), ('hybrid', HYBRID))
+    }
+
+    def __init__(
+        self,
+        arch: str | Mapping[str, Any] = 's18-pure',
+        in_channels: int = 3,
+        input_size: int | Sequence[int] = 224,
+        drop_path_rate: float = 0.0,
+        out_indices: int | Sequence[int] = (0, 1, 2, 3),
+        output_norm: bool = True,
+        frozen_stages: int = 0,
+        with_cp: bool = False,
+        scaled_sigmoid: bool = False,
+        interleave: bool = True,
+        init_cfg: dict | list | None = None,
+    ) -> None:
+        if init_cfg is None:
+            init_cfg = dict(type='TruncNormal', layer=['Conv2d', 'Linear'], std=0.02, bias=0.0)
+        super().__init__(init_cfg)
+        setting = self._arch_setting(arch)
+        self.depths = tuple(setting['depths'])
+        self.channels = tuple(setting['channels'])
+        self.out_indices = self._checked_out_indices(out_indices)
+        num_stages = self.out_indices[-1] + 1
+        if not -1 <= frozen_stages <= num_stages:
+            raise ValueError(
+                f'frozen_stages={frozen_stages} must lie between -1 and {num_stages}, '
+                'the number of stages that out_indices asks for.'
+            )
+        if not 0.0 <= drop_path_rate < 1.0:
+            raise ValueError(f'drop_path_rate={drop_path_rate} must lie in [0, 1).')
+        self.frozen_stages = frozen_stages
+        self.with_cp = with_cp
+        self.scaled_sigmoid = scaled_sigmoid
+        self.interleave = interleave
+
+        rates = torch.linspace(0, drop_path_rate, sum(self.depths)).tolist()
+        map_size = _pair(input_size)
+        self.downsample_layers = nn.ModuleList()
+        self.stages = nn.ModuleList()
+        for i in range(num_stages):
+            layer = (
+                Stem(in_channels, self.channels[0])
+                if i == 0
+                else Downsample(self.channels[i - 1], self.channels[i])
+            )
+            map_size = layer.output_size(map_size[0]), layer.output_size(map_size[1])
+            if min(map_size) < 1:
+                raise ValueError(f'input_size={input_size} must be at least 3 pixels a side.')
+            first = sum(self.depths[:i])
+            blocks = [
+                MetaFormerBlock(
+                    self.channels[i],
+                    self._build_mixer(setting, i, map_size),
+                    drop_path_rate=rate,
+                    res_scale=i >= 2,
+                )
+                for rate in rates[first : first + self.depths[i]]
+            ]
+            self.downsample_layers.append(layer)
+            self.stages.append(nn.Sequential(*blocks))
+        if (scaled_sigmoid or not interleave) and not any(
+            isinstance(m, SPAM) for m in self.modules()
+        ):
+            raise ValueError(
+                'scaled_sigmoid and interleave are options of SPAM, which no stage of this arch '
+                'uses: leave them at their defaults.'
+            )
+        for i in self.out_indices if output_norm else ():
+            self.add_module(f'norm{i}', LayerNorm2d(self.channels[i]))
+        self.output_norm = output_norm
+        self._freeze_stages()
+        self.register_load_state_dict_pre_hook(_translate_checkpoint)
+
+    @classmethod
+    def _arch_setting(cls, arch: str | Mapping[str, Any]) -> dict[str, Any]:
+        if isinstance(arch, str):
+            if arch not in cls.arch_settings:
+                raise ValueError(f'arch={arch!r} is not one of {sorted(cls.arch_settings)}.')
+            return cls.arch_settings[arch]
+        known = {'depths', 'channels', 'mixers', 'kernel_sizes'}
+        if set(arch) - known or {'depths', 'channels'} - set(arch):
+            raise ValueError(
+                f'arch has the keys {sorted(arch)}; it needs depths and channels, and may have '
+                'mixers and kernel_sizes.'
+            )
+        setting = dict(arch)
+        setting.setdefault('mixers', PURE)
+        for key in ('depths', 'channels', 'mixers'):
+            if isinstance(setting[key], str) or len(setting[key]) != 4:
+                raise ValueError(
+                    f'arch[{key!r}]={setting[key]!r} must have four entries, one per stage.'
+                )
+        if min(setting['depths']) < 1:
+            raise ValueError(f"arch['depths']={setting['depths']} must be at least 1 per stage.")
+        return setting
+
+    @staticmethod
+    def _checked_out_indices(out_indices: int | Sequence[int]) -> tuple[int, ...]:
+        given = (out_indices,) if isinstance(out_indices, int) else tuple(out_indices)
+        indices = sorted(i + 4 if i < 0 else i for i in given)
+        if not indices or indices[0] < 0 or indices[-1] > 3 or len(set(indices)) < len(indices):
+            raise ValueError(f'out_indices={out_indices} must name different stages from 0 to 3.')
+        return tuple(indices)
+
+    def _build_mixer(
+        self, setting: Mapping[str, Any], stage: int, map_size: tuple[int, int]
+    ) -> nn.Module:
+        mixer = setting['mixers'][stage]
+        options = dict(type=mixer) if isinstance(mixer, str) else dict(mixer)
+        kind = options.pop('type')
+        cls = MODELS.get(kind) if isinstance(kind, str) else kind
+        if cls is None:
+            raise ValueError(
+                f'The mixer {kind!r} of stage {stage} is not registered: give the name of a mixer '
+                'of mmspanet, or scope.Name for one of your own package.'
+            )
+        if issubclass(cls, SPAM):
+            options = (
+                dict(
+                    kernel_sizes=setting.get('kernel_sizes', (3, 5, 7, 9)),
+                    scaled_sigmoid=self.scaled_sigmoid,
+                    interleave=self.interleave,
+                )
+                | options
+            )
+        return cls(channels=self.channels[stage], map_size=map_size, **options)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Compute the feature maps of an image batch.
+
+        Args:
+            x: Images of shape (B, in_channels, H, W), H and W from 3 pixels up.
+
+        Returns:
+            One contiguous (B, C, H / stride, W / stride) map per index in ``out_indices``.
+        """
+        if x.ndim != 4 or min(x.shape[2:]) < 3:
+            raise ValueError(
+                f'SPANetV2 takes images of shape (B, C, H, W) with H and W of 3 pixels or more, '
+                f'not {tuple(x.shape)}.'
+            )
+        outs = []
+        for i, (downsample, stage) in enumerate(
+            zip(self.downsample_layers, self.stages, strict=True)
+        ):
+            x = downsample(x)
+            for block in stage:
+                if self.with_cp and torch.is_grad_enabled():
+                    x = checkpoint(block, x, use_reentrant=False)
+                else:
+                    x = block(x)
+            if i in self.out_indices:
+                out = getattr(self, f'norm{i}')(x) if self.output_norm else x
+                # mmcv's RoIAlign reads raw memory, whatever the strides say.
+                outs.append(out.contiguous())
+        return tuple(outs)
+
+    def train(self, mode: bool = True) -> 'SPANetV2':
+        """Set the mode of all but the frozen stages."""
+        super().train(mode)
+        self._freeze_stages()
+        return self
+
+    def _freeze_stages(self) -> None:
+        for i in range(self.frozen_stages):
+            for part in (self.downsample_layers[i], self.stages[i]):
+                part.eval()
+                part.requires_grad_(False)
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Layer-wise id of a parameter and the number of ids, as mmpretrain asks for them.
+
+        Args:
+            param_name: Name of the parameter in the whole model.
+            prefix: Prefix of the backbone's parameters in that model.
+        """
+        num_layers = num_layer_wise_ids(self.depths)
+        if not param_name.startswith(prefix):
+            return num_layers + 1, num_layers + 2
+        return layer_wise_id(param_name.removeprefix(prefix), num_layers), num_layers + 2
+
+    def _checkpoint_filter(self, state_dict: dict, prefix: str, *_: Any) -> None:
+        """Translate a bare ImageNet file of the authors; ImageClassifier calls this before loading."""
+        bare = {k.removeprefix(prefix): state_dict[k] for k in state_dict if k.startswith(prefix)}
+        if any(k.startswith('stages.') for k in bare):
+            for k in bare:
+                del state_dict[prefix + k]
+            translated = classifier_from_authors(bare)
+            state_dict.update({prefix + k: v for k, v in translated.items()})
+
+
+def _translate_checkpoint(
+    backbone: SPANetV2, state_dict: dict[str, Any], prefix: str, *_: Any
+) -> None:
+    """Load hook: bring the entries under ``prefix`` into our layout, or say why they don't fit."""
+    given = {k.removeprefix(prefix): state_dict[k] for k in state_dict if k.startswith(prefix)}
+    own = {k: v for k, v in backbone_from_authors(given).items() if not _is_left_out(backbone, k)}
+    _refuse_other_function(backbone, own)
+    params = dict(backbone.named_parameters())
+    for key, value in own.items():
+        if key.endswith('srf.filter') and key in params and value.shape != params[key].shape:
+            _refuse_other_filter(key, value, params[key])
+    if not any(key in params and value.shape == params[key].shape for key, value in own.items()):
+        raise RuntimeError(_says_nothing_fits(prefix, state_dict))
+    for key, param in params.items():
+        if key.startswith('norm'):  # no ImageNet file has the output norms
+            own.setdefault(key, param.detach())
+    for key in given:
+        del state_dict[prefix + key]
+    state_dict.update({prefix + key: value for key, value in own.items()})
+
+
+def _is_left_out(backbone: SPANetV2, key: str) -> bool:
+    """Whether ``key`` is of the classifier, or of a stage or norm that is not built."""
+    part, *rest = key.split('.')
+    if part in ('norm', 'head'):
+        return True
+    if part in ('downsample_layers', 'stages'):
+        return len(backbone.stages) <= int(rest[0]) < 4
+    return part in ('norm0', 'norm1', 'norm2', 'norm3') and not hasattr(backbone, part)
+
+
+def _refuse_other_function(backbone: SPANetV2, state_dict: Mapping[str, Any]) -> None:
+    interleaved = any('.head_mix.' in key for key in state_dict)
+    separate = any('.channel_mix.' in key for key in state_dict)
+    scaled = any(key.endswith('srf.alpha') for key in state_dict)
+    wrong_mix = separate if backbone.interleave else interleaved
+    if wrong_mix or (scaled and not backbone.scaled_sigmoid):
+        raise RuntimeError(
+            'The checkpoint holds another function than this SPANetV2 '
+            f'(interleave={backbone.interleave}, scaled_sigmoid={backbone.scaled_sigmoid}): '
+            f'build it with interleave={not separate}, scaled_sigmoid={scaled}.'
+        )
+
+
+def _refuse_other_filter(key: str, value: Tensor, param: Tensor) -> None:
+    if value.ndim == 3 and value.shape[0] == param.shape[0]:
+        stride = 4 * 2 ** int(key.split('.')[1])
+        raise RuntimeError(
+            f'The spectral filters of the checkpoint are stored for another input_size ({key}: '
+            f'{tuple(value.shape)}, here {tuple(param.shape)}): build SPANetV2 with the '
+            f'input_size that it was trained with, about {value.shape[1] * stride} pixels high '
+            f'and {(value.shape[2] - 1) * 2 * stride} wide.'
+        )
+
+
+def _says_nothing_fits(prefix: str, state_dict: Mapping[str, Any]) -> str:
+    found = ', '.join(list(state_dict)[:3]) or 'no keys'
+    return (
+        f'The checkpoint fills nothing of this SPANetV2: under {prefix!r} no key has the name and '
+        f'shape of a parameter (it has {found}, ...). Check that it is of the same arch; to take '
+        "the backbone out of a whole model's file, give init_cfg prefix='backbone.'."
+    )
+
+
+def _pair(size: int | Sequence[int]) -> tuple[int, int]:
+    if isinstance(size, int):
+        return size, size
+    height, width = size
+    return height, width

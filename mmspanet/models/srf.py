@@ -1,0 +1,125 @@
+"""The spectral re-scaling filter (SRF): one learned gain per channel and frequency."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class SpectralRescalingFilter(nn.Module):
+    """Multiply the spectrum of each channel by a learned real gain in (0, 1).
+
+    ``s = irfft2(sigmoid(alpha * filter) * rfft2(u))``, with ``norm='ortho'``, on
+    the half spectrum of H x (W // 2 + 1) frequencies. ``filter`` is stored for
+    maps of ``map_size``; for other sizes the raw filter is resized (bicubic,
+    align_corners) before the sigmoid, as the released checkpoints expect.
+
+    The spectral part runs in float32 for half types and in the input's own type
+    otherwise; the output has the type of the input.
+
+    Args:
+        channels: Number of channels C.
+        map_size: Height and width of the maps that the filter is stored for.
+        scaled_sigmoid: Learn alpha (the revision of 2025-11); else alpha is 1.
+    """
+
+    def __init__(
+        self, channels: int, map_size: tuple[int, int], scaled_sigmoid: bool = False
+    ) -> None:
+        super().__init__()
+        height, width = map_size
+        self.filter = nn.Parameter(torch.randn(channels, height, width // 2 + 1) * 0.02)
+        self.alpha = nn.Parameter(torch.ones(1)) if scaled_sigmoid else None
+        self.cache = GainCache()
+
+    def forward(self, u: Tensor) -> Tensor:
+        """Filter maps of shape (B, C, H, W); the output is contiguous."""
+        size = (u.shape[-2], u.shape[-1])
+        with torch.autocast(u.device.type, enabled=False):
+            spectrum = torch.fft.rfft2(_at_least_float32(u), norm='ortho')
+            s = torch.fft.irfft2(spectrum * self._gain_at(size), s=size, norm='ortho')
+        return s.to(u.dtype)
+
+    def gain(self, size: tuple[int, int]) -> Tensor:
+        """The gain for maps of (H, W) = ``size``: (C, H, W // 2 + 1), float32 or float64."""
+        raw = _at_least_float32(self.filter)
+        height, half_width = size[0], size[1] // 2 + 1
+        if raw.shape[1:] != (height, half_width):
+            raw = F.interpolate(
+                raw[None], (height, half_width), mode='bicubic', align_corners=True
+            )[0]
+        if self.alpha is not None:
+            raw = raw * self.alpha.to(raw.dtype)
+        return raw.sigmoid()
+
+    def _gain_at(self, size: tuple[int, int]) -> Tensor:
+        weights = [self.filter] if self.alpha is None else [self.filter, self.alpha]
+        learning = torch.is_grad_enabled() and any(w.requires_grad for w in weights)
+        if self.training or learning or torch.compiler.is_compiling():
+            return self.gain(size)
+        return self.cache.fetch(size, weights, self.gain)
+
+    def train(self, mode: bool = True) -> 'SpectralRescalingFilter':
+        # EMA swaps write through .data, which no version counter sees; a mode switch follows them.
+        self.cache.clear()
+        return super().train(mode)
+
+    def _apply(self, fn: Callable, recurse: bool = True) -> 'SpectralRescalingFilter':
+        self.cache.clear()
+        return super()._apply(fn, recurse)
+
+
+class GainCache:
+    """The gains of the last few map sizes, each kept with the state of the weights it came from.
+
+    A gain is handed out only while its weights are the same tensors at the same
+    version, so an optimizer step, load_state_dict or a move to another device
+    makes it stale. Copies and pickles of the cache are empty.
+    """
+
+    def __init__(self, max_sizes: int = 4) -> None:
+        self.max_sizes = max_sizes
+        self._entries: dict[tuple[int, int], tuple[list, Tensor]] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.max_sizes,)
+
+    def clear(self) -> None:
+        self._entries = {}
+
+    def fetch(
+        self,
+        size: tuple[int, int],
+        weights: Sequence[Tensor],
+        compute: Callable[[tuple[int, int]], Tensor],
+    ) -> Tensor:
+        """The gain of ``size``, from the cache or from ``compute(size)``, without gradient."""
+        if any(w.is_inference() for w in weights):  # such tensors have no version to watch
+            return compute(size)
+        entry = self._entries.get(size)
+        if entry is not None and _unchanged(entry[0], weights):
+            return entry[1]
+        # A plain tensor serves inference_mode, no_grad and a gradient through u alike.
+        with torch.inference_mode(False), torch.no_grad():
+            gain = compute(size)
+        self._entries.pop(size, None)
+        while len(self._entries) >= self.max_sizes:
+            self._entries.pop(next(iter(self._entries)))
+        # detach() shares memory and version, and keeps the address from being used again.
+        self._entries[size] = ([(w.detach(), w._version) for w in weights], gain)
+        return gain
+
+
+def _unchanged(seen: list[tuple[Tensor, int]], weights: Sequence[Tensor]) -> bool:
+    return all(
+        w._version == version and w.data_ptr() == old.data_ptr() and w.dtype == old.dtype
+        for w, (old, version) in zip(weights, seen, strict=True)
+    )
+
+
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

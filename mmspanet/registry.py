@@ -1,0 +1,18 @@
+"""The registries of mmspanet: children of MMEngine's, imported on first use.
+
+MMEngine imports ``mmspanet.registry`` when it meets ``type='mmspanet.X'``, and
+the modules named in ``locations`` when it looks ``X`` up. A config therefore
+needs no ``custom_imports``.
+"""
+
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import Registry
+
+MODELS = Registry('model', parent=MMENGINE_MODELS, scope='mmspanet', locations=['mmspanet.models'])
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    'optimizer wrapper constructor',
+    parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
+    scope='mmspanet',
+    locations=['mmspanet.engine'],
+)
