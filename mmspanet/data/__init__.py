@@ -1,0 +1,1 @@
+"""The embedded data set, which every small config trains on."""

@@ -1,0 +1,336 @@
+"""Shapes: a small synthetic data set in COCO, ADE20K or ImageNet layout.
+
+Five classes of rotated and scaled outlines on cluttered, textured backgrounds,
+128 px a side. Star and cross are painted alike, so only their outline tells
+them apart; ring, crescent and bolt each have a texture of their own. About a
+quarter of the instances is under 32 x 32 pixels, and a third is partly hidden.
+Validation images come from other seeds and other background textures. The same
+call writes the same files.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmengine.utils import track_iter_progress
+
+CLASSES = ('star', 'cross', 'ring', 'crescent', 'bolt')
+SIZE = 128  # pixels a side
+
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One object: its class index and its visible mask, (SIZE, SIZE) bool."""
+
+    label: int
+    mask: np.ndarray
+    hidden: float  # share of the object that something covers, 0 to 1
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """x, y, width and height of the visible mask, in pixels."""
+        x, y, width, height = cv2.boundingRect(self.mask.astype(np.uint8))
+        return x, y, width, height
+
+
+# --- outlines: closed polygons within the unit circle, as (n, 2) arrays ---------------------
+
+
+def _star() -> list[np.ndarray]:
+    angle = np.arange(10) * np.pi / 5
+    radius = np.where(np.arange(10) % 2 == 0, 1.0, 0.45)
+    return [np.stack([radius * np.sin(angle), -radius * np.cos(angle)], axis=1)]
+
+
+def _cross() -> list[np.ndarray]:
+    a, b = 0.27, 0.96
+    quarter = np.array([[a, b], [a, a], [b, a], [b, -a]])
+    turns = [np.linalg.matrix_power(np.array([[0, -1], [1, 0]]), k) for k in range(4)]
+    return [np.concatenate([quarter[:3] @ turn.T for turn in reversed(turns)])]
+
+
+def _ring() -> list[np.ndarray]:
+    angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return [circle, 0.58 * circle]
+
+
+def _crescent() -> list[np.ndarray]:
+    outer = np.linspace(0.22 * np.pi, 1.78 * np.pi, 30)
+    inner = np.linspace(1.70 * np.pi, 0.30 * np.pi, 30)
+    back = np.stack([0.68 * np.cos(inner) + 0.33, 0.74 * np.sin(inner)], axis=1)
+    return [np.concatenate([np.stack([np.cos(outer), np.sin(outer)], axis=1), back])]
+
+
+def _bolt() -> list[np.ndarray]:
+    half = np.array([[0.35, -1.0], [-0.55, 0.15], [-0.02, 0.15]])
+    return [np.concatenate([half, -half])]
+
+
+_OUTLINES = dict(star=_star, cross=_cross, ring=_ring, crescent=_crescent, bolt=_bolt)
+
+
+def draw_outline(label: int, centre: np.ndarray, radius: float, angle: float) -> np.ndarray:
+    """Mask, (SIZE, SIZE) bool, of a class's outline at a place, size and rotation in radians."""
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    polygons = _OUTLINES[CLASSES[label]]()
+    # fillPoly takes fixed-point numbers (4 fractional bits) and leaves out what lies inside twice.
+    points = [np.round((radius * p @ turn.T + centre) * 16).astype(np.int32) for p in polygons]
+    mask = np.zeros((SIZE, SIZE), np.uint8)
+    cv2.fillPoly(mask, points, 1, shift=4)
+    return mask.astype(bool)
+
+
+# --- textures: (SIZE, SIZE) patterns in [0, 1], painted between two colours -----------------
+
+_Y, _X = np.mgrid[:SIZE, :SIZE].astype(np.float32)
+
+
+def _wave(rng: Rng, period: tuple[float, float]) -> np.ndarray:
+    angle, phase = rng.uniform(0, 2 * np.pi, 2)
+    step = 2 * np.pi / rng.uniform(*period)
+    return 0.5 + 0.5 * np.sin(step * (_X * np.cos(angle) + _Y * np.sin(angle)) + phase)
+
+
+def _noise(rng: Rng, cell: int) -> np.ndarray:
+    grid = rng.random((SIZE // cell + 2, SIZE // cell + 2)).astype(np.float32)
+    return cv2.resize(grid, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+
+
+def _shading(rng: Rng) -> np.ndarray:
+    return _wave(rng, (120, 200))
+
+
+def _stripes(rng: Rng) -> np.ndarray:
+    return (_wave(rng, (5, 9)) > 0.5).astype(np.float32)
+
+
+def _dots(rng: Rng) -> np.ndarray:
+    period = rng.uniform(5, 8)
+    x, y = rng.uniform(0, period, 2)
+    step = 2 * np.pi / period
+    return (np.cos(step * (_X - x)) + np.cos(step * (_Y - y)) > 0.6).astype(np.float32)
+
+
+def _checks(rng: Rng) -> np.ndarray:
+    side, (x, y) = rng.uniform(3, 5), rng.uniform(0, 8, 2)
+    return (((_X + x) // side + (_Y + y) // side) % 2).astype(np.float32)
+
+
+def _clouds(rng: Rng) -> np.ndarray:
+    return 0.6 * _noise(rng, 32) + 0.3 * _noise(rng, 12) + 0.1 * _noise(rng, 4)
+
+
+def _ripples(rng: Rng) -> np.ndarray:
+    return 0.6 * _wave(rng, (12, 40)) + 0.4 * _noise(rng, 16)
+
+
+def _speckle(rng: Rng) -> np.ndarray:
+    return 0.6 * _noise(rng, 24) + 0.4 * rng.random((SIZE, SIZE)).astype(np.float32)
+
+
+def _weave(rng: Rng) -> np.ndarray:
+    return 0.5 * _wave(rng, (8, 24)) + 0.5 * _wave(rng, (8, 24))
+
+
+def _patches(rng: Rng) -> np.ndarray:
+    grid = rng.random((rng.integers(4, 9),) * 2).astype(np.float32)
+    return cv2.resize(grid, (SIZE, SIZE), interpolation=cv2.INTER_NEAREST)
+
+
+def _marble(rng: Rng) -> np.ndarray:
+    return 0.5 + 0.5 * np.sin(12 * _noise(rng, 32) + 6 * _noise(rng, 12))
+
+
+_OBJECT_TEXTURES = dict(star=_shading, cross=_shading, ring=_stripes, crescent=_dots, bolt=_checks)
+_BACKGROUNDS = dict(train=(_clouds, _ripples, _speckle), val=(_weave, _patches, _marble))
+
+
+def paint_texture(texture: Callable[[Rng], np.ndarray], rng: Rng, contrast: float) -> np.ndarray:
+    """A texture between two random colours whose mean difference is ``contrast``, 0 to 255."""
+    first = rng.uniform(0, 255, 3)
+    while True:
+        second = rng.uniform(0, 255, 3)
+        if abs(np.abs(first - second).mean() - contrast) < 20:
+            break
+        first = rng.uniform(0, 255, 3)
+    pattern = np.clip(texture(rng), 0, 1)[..., None]
+    return first + (second - first) * pattern
+
+
+def _background(rng: Rng, split: str) -> np.ndarray:
+    families = _BACKGROUNDS[split]
+    image = paint_texture(families[rng.integers(len(families))], rng, contrast=60)
+    for _ in range(rng.integers(4, 10)):  # clutter: strokes and blobs, no outline of a class
+        colour = rng.uniform(0, 255, 3).tolist()
+        ends = rng.integers(0, SIZE, (2, 2)).tolist()
+        if rng.random() < 0.6:
+            cv2.line(image, ends[0], ends[1], colour, int(rng.integers(1, 4)), cv2.LINE_AA)
+        else:
+            axes = rng.integers(2, 9, 2).tolist()
+            turn = float(rng.uniform(0, 180))
+            cv2.ellipse(image, ends[0], axes, turn, 0, 360, colour, -1, cv2.LINE_AA)
+    return image
+
+
+# --- scenes -----------------------------------------------------------------------------------
+
+
+def make_scene(rng: Rng, split: str) -> tuple[np.ndarray, list[Instance]]:
+    """A BGR image, (SIZE, SIZE, 3) uint8, with 2 to 6 objects, and the objects."""
+    image = _background(rng, split)
+    labels: list[int] = []
+    whole: list[np.ndarray] = []
+    visible: list[np.ndarray] = []
+    wanted = rng.integers(2, 7)
+    while len(labels) < wanted:
+        label = int(rng.integers(len(CLASSES)))
+        radius = rng.uniform(9, 14) if rng.random() < 0.24 else rng.uniform(18, 32)
+        mask = _placed(rng, label, radius, whole, visible)
+        if mask is None:
+            continue
+        visible = [v & ~mask for v in visible]
+        labels, whole, visible = [*labels, label], [*whole, mask], [*visible, mask]
+        texture = paint_texture(_OBJECT_TEXTURES[CLASSES[label]], rng, contrast=80)
+        image[mask] = texture[mask]
+    for i, mask in enumerate(whole):
+        if visible[i].sum() == mask.sum() and rng.random() < 0.12:
+            cover = _cover(rng, mask)
+            shares = [(v & ~cover).sum() / m.sum() for v, m in zip(visible, whole, strict=True)]
+            if min(shares) >= 0.4:
+                visible = [v & ~cover for v in visible]
+                image[cover] = paint_texture(_clouds, rng, contrast=60)[cover]
+    instances = [
+        Instance(label, v, 1 - v.sum() / m.sum())
+        for label, v, m in zip(labels, visible, whole, strict=True)
+    ]
+    return _finished(rng, image), instances
+
+
+def make_portrait(rng: Rng, split: str, label: int) -> np.ndarray:
+    """A BGR image, (SIZE, SIZE, 3) uint8, of one object that fills most of it."""
+    image = _background(rng, split)
+    mask = draw_outline(
+        label, rng.uniform(52, 76, 2), rng.uniform(34, 50), rng.uniform(0, 2 * np.pi)
+    )
+    texture = paint_texture(_OBJECT_TEXTURES[CLASSES[label]], rng, contrast=80)
+    image[mask] = texture[mask]
+    return _finished(rng, image)
+
+
+def _placed(
+    rng: Rng, label: int, radius: float, whole: list[np.ndarray], visible: list[np.ndarray]
+) -> np.ndarray | None:
+    """A mask inside the image that leaves at least 0.4 of every earlier object in sight."""
+    for _ in range(10):
+        centre = rng.uniform(radius, SIZE - radius, 2)
+        mask = draw_outline(label, centre, radius, rng.uniform(0, 2 * np.pi))
+        if all((v & ~mask).sum() >= 0.4 * m.sum() for v, m in zip(visible, whole, strict=True)):
+            return mask
+    return None
+
+
+def _cover(rng: Rng, mask: np.ndarray) -> np.ndarray:
+    """A blob over a part of an object."""
+    ys, xs = np.nonzero(mask)
+    i = rng.integers(len(xs))
+    axes = (rng.uniform(0.35, 0.6, 2) * np.sqrt(mask.sum())).astype(int) + 1
+    cover = np.zeros((SIZE, SIZE), np.uint8)
+    turn = float(rng.uniform(0, 180))
+    cv2.ellipse(cover, (int(xs[i]), int(ys[i])), axes.tolist(), turn, 0, 360, 1, -1)
+    return cover.astype(bool)
+
+
+def _finished(rng: Rng, image: np.ndarray) -> np.ndarray:
+    """Soften the edges a little and add sensor noise."""
+    image = cv2.GaussianBlur(image, (3, 3), 0.6) + rng.normal(0, 4, image.shape)
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+# --- the three layouts ------------------------------------------------------------------------
+
+SPLIT_SEEDS = dict(train=1, val=2)
+
+
+def write_coco(root: Path, split: str, count: int, seed: int = 0) -> None:
+    """Write ``<split>2017/`` and ``annotations/instances_<split>2017.json`` under ``root``."""
+    folder = _made(root / f'{split}2017')
+    images, annotations = [], []
+    for i, rng in _each(count, seed, split, f'COCO layout, {split}'):
+        image, instances = make_scene(rng, split)
+        name = f'{i + 1:012d}.jpg'
+        _write_image(folder / name, image)
+        images.append(dict(id=i + 1, file_name=name, width=SIZE, height=SIZE))
+        annotations += [
+            dict(
+                id=len(annotations) + k + 1,
+                image_id=i + 1,
+                category_id=instance.label + 1,
+                bbox=list(instance.box),
+                area=int(instance.mask.sum()),
+                segmentation=encode_rle(instance.mask),
+                iscrowd=0,
+            )
+            for k, instance in enumerate(instances)
+        ]
+    categories = [dict(id=k + 1, name=name) for k, name in enumerate(CLASSES)]
+    record = dict(images=images, annotations=annotations, categories=categories)
+    path = _made(root / 'annotations') / f'instances_{split}2017.json'
+    path.write_text(json.dumps(record))
+
+
+def write_ade(root: Path, split: str, count: int, seed: int = 0) -> None:
+    """Write ``images/`` and ``annotations/`` under ``root``; 0 is ignored, 1 the background."""
+    name = dict(train='training', val='validation')[split]
+    images, annotations = _made(root / 'images' / name), _made(root / 'annotations' / name)
+    for i, rng in _each(count, seed, split, f'ADE20K layout, {split}'):
+        image, instances = make_scene(rng, split)
+        labels = np.ones((SIZE, SIZE), np.uint8)
+        for instance in instances:
+            labels[instance.mask] = instance.label + 2
+        _write_image(images / f'shapes_{split}_{i + 1:08d}.jpg', image)
+        _write_image(annotations / f'shapes_{split}_{i + 1:08d}.png', labels)
+
+
+def write_imagenet(root: Path, split: str, count: int, seed: int = 0) -> None:
+    """Write ``<split>/<class>/`` and ``meta/<split>.txt`` under ``root``."""
+    lines = []
+    for i, rng in _each(count, seed, split, f'ImageNet layout, {split}'):
+        label = i % len(CLASSES)
+        name = f'{CLASSES[label]}/{i + 1:08d}.jpg'
+        _made((root / split / name).parent)
+        _write_image(root / split / name, make_portrait(rng, split, label))
+        lines.append(f'{name} {label}\n')
+    (_made(root / 'meta') / f'{split}.txt').write_text(''.join(lines))
+
+
+def encode_rle(mask: np.ndarray) -> dict:
+    """COCO's uncompressed run-length code of a bool mask: runs down the columns, zeros first."""
+    flat = mask.T.ravel()
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    edges = np.concatenate([[0], changes, [flat.size]])
+    runs = np.diff(edges).tolist()
+    return dict(size=list(mask.shape), counts=[0, *runs] if flat[0] else runs)
+
+
+def _each(count: int, seed: int, split: str, title: str) -> Iterable[tuple[int, Rng]]:
+    """Image numbers, each with a generator of its own, behind a progress bar."""
+    print(title)
+    for i in track_iter_progress(range(count)):
+        yield i, np.random.default_rng([seed, SPLIT_SEEDS[split], i])
+    print()
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _write_image(path: Path, image: np.ndarray) -> None:
+    if not cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, 95]):
+        raise OSError(f'{path} could not be written: check the disk and its permissions.')
