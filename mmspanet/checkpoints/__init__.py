@@ -1,3 +1,9 @@
 from .authors import backbone_from_authors, backbone_to_authors, classifier_from_authors
+from .release import load_from_release
 
-__all__ = ['backbone_from_authors', 'backbone_to_authors', 'classifier_from_authors']
+__all__ = [
+    'backbone_from_authors',
+    'backbone_to_authors',
+    'classifier_from_authors',
+    'load_from_release',
+]

@@ -1,0 +1,14 @@
+# Published: top-1 83.4 (ImageNet-1K, 224x224), 29 M parameters, 4.2 G MACs.
+# The authors' script adds 10 cooldown epochs by default (310 in all).
+_base_ = [
+    '../_base_/models/spanetv2_classifier.py',
+    '../_base_/datasets/imagenet_224.py',
+    '../_base_/schedules/imagenet_300e.py',
+    '../_base_/runtimes/cls.py',
+]
+
+model = dict(
+    backbone=dict(arch='s18-pure', drop_path_rate=0.2),
+    # One of the two for each batch, with equal probability.
+    train_cfg=dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)]),
+)

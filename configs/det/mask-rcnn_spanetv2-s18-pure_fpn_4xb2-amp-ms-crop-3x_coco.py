@@ -1,0 +1,25 @@
+# Published: box AP 48.0, mask AP 42.9 (COCO val2017), 255 G MACs at 800x1280.
+_base_ = [
+    '../_base_/models/mask-rcnn_spanetv2_fpn.py',
+    '../_base_/datasets/coco_instance_ms-crop.py',
+    '../_base_/schedules/coco_3x.py',
+    '../_base_/runtimes/det.py',
+]
+
+model = dict(
+    backbone=dict(
+        arch='s18-pure',
+        drop_path_rate=0.2,
+        init_cfg=dict(type='Pretrained', checkpoint='spanetv2://s18-pure'),
+    )
+)
+# 4 GPUs x 2 images x 2 accumulated iterations: an effective batch of 16.
+optim_wrapper = dict(
+    type='AmpOptimWrapper',
+    accumulative_counts=2,
+    constructor='mmspanet.LayerDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(decay_rate=0.95, decay_type='layer_wise', num_layers=6),
+    optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),
+)
+# Images per iteration (mmengine doesn't count accumulation): 4 GPUs x 2.
+auto_scale_lr = dict(base_batch_size=8)

@@ -1,0 +1,55 @@
+# Mask R-CNN with a small SPANetV2 on the embedded data set: trains on two CPU cores in minutes.
+_base_ = [
+    '../_base_/models/mask-rcnn_spanetv2_fpn.py',
+    '../_base_/datasets/shapes_instance.py',
+    '../_base_/runtimes/det.py',
+]
+
+model = dict(
+    data_preprocessor=dict(pad_size_divisor=32),
+    backbone=dict(
+        arch=dict(depths=(1, 1, 3, 1), channels=(32, 64, 128, 192)),
+        input_size=128,  # the images' size, so that no filter is ever resized
+    ),
+    neck=dict(in_channels=[32, 64, 128, 192], out_channels=64, num_outs=4, norm_cfg=dict(type='BN')),
+    # Narrower heads, and anchors of 12 to 64 pixels, as large as the objects.
+    rpn_head=dict(
+        in_channels=64,
+        feat_channels=64,
+        anchor_generator=dict(scales=[4], strides=[4, 8, 16, 32]),
+    ),
+    roi_head=dict(
+        bbox_roi_extractor=dict(
+            roi_layer=dict(sampling_ratio=1), out_channels=64, finest_scale=28
+        ),
+        bbox_head=dict(in_channels=64, fc_out_channels=256, num_classes=5),
+        mask_roi_extractor=dict(
+            roi_layer=dict(sampling_ratio=1), out_channels=64, finest_scale=28
+        ),
+        mask_head=dict(num_convs=2, in_channels=64, conv_out_channels=64, num_classes=5, norm_cfg=dict(type='BN')),
+    ),
+    train_cfg=dict(
+        rpn=dict(sampler=dict(num=128)),
+        rpn_proposal=dict(nms_pre=300, max_per_img=100),
+        rcnn=dict(sampler=dict(num=32)),
+    ),
+    test_cfg=dict(rpn=dict(nms_pre=300, max_per_img=100), rcnn=dict(max_per_img=30)),
+)
+
+max_epochs = 4
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
+    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
+    clip_grad=dict(max_norm=5.0),
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
+    dict(type='CosineAnnealingLR', by_epoch=True, T_max=max_epochs, convert_to_iter_based=True),
+]
+default_hooks = dict(logger=dict(interval=20))
+randomness = dict(seed=0)
+auto_scale_lr = dict(base_batch_size=8)

@@ -1,0 +1,44 @@
+"""The authors' published ImageNet files, as ``spanetv2://<arch>``."""
+
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+from mmengine.runner.checkpoint import CheckpointLoader, load_from_http, load_from_local
+
+SCHEME = 'spanetv2://'
+FOLDER = Path('checkpoints')
+URL = 'https://github.com/DoranLyong/SPANetV2-official/releases/download/ImageNet-1K/'
+
+# The names that the authors' configs use; of M36 and B36-hybrid, no name is known.
+FILES = {
+    's18-pure': 'spanetv2_s18_pure_res-scale_Full-ExSPAM.pth',
+    's18-hybrid': 'spanetv2_s18_hybrid_k7_res-scale_Full-ExSPAM.pth',
+    's36-pure': 'spanetv2_s36_pure_res-scale_Full-ExSPAM.pth',
+    's36-hybrid': 'spanetv2_s36_hybrid_k7_res-scale_Full-ExSPAM.pth',
+    'b36-pure': 'spanetv2_b36_pure_res-scale_Full-ExSPAM.pth',
+}
+
+
+@CheckpointLoader.register_scheme(prefixes=SCHEME)
+def load_from_release(filename: str, map_location: Any = None) -> dict:
+    """Load ``spanetv2://<arch>`` from ``checkpoints/`` or, where it is not there, from the release.
+
+    Raises:
+        ValueError: If no file is known for the arch.
+        FileNotFoundError: If the file is not there and can't be downloaded.
+    """
+    arch = filename.removeprefix(SCHEME)
+    if arch not in FILES:
+        raise ValueError(f'{filename} is not published: there are files for {", ".join(FILES)}.')
+    local = FOLDER / FILES[arch]
+    if local.is_file():
+        return load_from_local(str(local), map_location)
+    url = URL + FILES[arch]
+    try:
+        return load_from_http(url, map_location)
+    except (URLError, OSError) as error:
+        raise FileNotFoundError(
+            f'{url} could not be fetched ({error}): download it and put it at {local}, or train '
+            'from scratch with --cfg-options model.backbone.init_cfg=None.'
+        ) from error
