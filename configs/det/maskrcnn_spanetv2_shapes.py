@@ -16,7 +16,7 @@ model = dict(
     rpn_head=dict(
         in_channels=64,
         feat_channels=64,
-        anchor_generator=dict(scales=[4], strides=[4, 8, 16, 32]),
+        anchor_generator=dict(scales=[4], ratios=[1.0], strides=[4, 8, 16, 32]),
     ),
     roi_head=dict(
         bbox_roi_extractor=dict(
@@ -24,26 +24,27 @@ model = dict(
         ),
         bbox_head=dict(in_channels=64, fc_out_channels=256, num_classes=5),
         mask_roi_extractor=dict(
-            roi_layer=dict(sampling_ratio=1), out_channels=64, finest_scale=28
+            roi_layer=dict(sampling_ratio=1), out_channels=64, finest_scale=112
         ),
-        mask_head=dict(num_convs=2, in_channels=64, conv_out_channels=64, num_classes=5, norm_cfg=dict(type='BN')),
+        mask_head=dict(num_convs=3, in_channels=64, conv_out_channels=64, num_classes=5, norm_cfg=dict(type='BN')),
     ),
     train_cfg=dict(
         rpn=dict(sampler=dict(num=128)),
-        rpn_proposal=dict(nms_pre=300, max_per_img=100),
-        rcnn=dict(sampler=dict(num=32)),
+        rpn_proposal=dict(nms_pre=200, max_per_img=100),
+        rcnn=dict(sampler=dict(num=32, pos_fraction=0.5)),
     ),
-    test_cfg=dict(rpn=dict(nms_pre=300, max_per_img=100), rcnn=dict(max_per_img=30)),
+    test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100), rcnn=dict(max_per_img=30)),
 )
 
-max_epochs = 4
+max_epochs = 3
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
-    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
+    constructor='mmspanet.LayerDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(decay_rate=1.0),  # one rate for all; norms and biases don't decay
+    optimizer=dict(type='AdamW', lr=4e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=5.0),
 )
 param_scheduler = [

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from mmengine.utils import track_iter_progress
+from rich.progress import track
 
 CLASSES = ('star', 'cross', 'ring', 'crescent', 'bolt')
 SIZE = 128  # pixels a side
@@ -68,7 +68,7 @@ def _crescent() -> list[np.ndarray]:
 
 
 def _bolt() -> list[np.ndarray]:
-    half = np.array([[0.35, -1.0], [-0.55, 0.15], [-0.02, 0.15]])
+    half = np.array([[0.45, -1.0], [-0.65, 0.25], [-0.1, 0.25]])
     return [np.concatenate([half, -half])]
 
 
@@ -118,7 +118,7 @@ def _dots(rng: Rng) -> np.ndarray:
 
 
 def _checks(rng: Rng) -> np.ndarray:
-    side, (x, y) = rng.uniform(3, 5), rng.uniform(0, 8, 2)
+    side, (x, y) = rng.uniform(4, 7), rng.uniform(0, 14, 2)
     return (((_X + x) // side + (_Y + y) // side) % 2).astype(np.float32)
 
 
@@ -151,23 +151,32 @@ _OBJECT_TEXTURES = dict(star=_shading, cross=_shading, ring=_stripes, crescent=_
 _BACKGROUNDS = dict(train=(_clouds, _ripples, _speckle), val=(_weave, _patches, _marble))
 
 
-def paint_texture(texture: Callable[[Rng], np.ndarray], rng: Rng, contrast: float) -> np.ndarray:
-    """A texture between two random colours whose mean difference is ``contrast``, 0 to 255."""
-    first = rng.uniform(0, 255, 3)
-    while True:
-        second = rng.uniform(0, 255, 3)
-        if abs(np.abs(first - second).mean() - contrast) < 20:
-            break
-        first = rng.uniform(0, 255, 3)
+def _muted(rng: Rng) -> np.ndarray:
+    """A BGR colour of little saturation."""
+    return rng.uniform(50, 205) + rng.uniform(-30, 30, 3)
+
+
+def _vivid(rng: Rng) -> np.ndarray:
+    """A BGR colour of high saturation and any hue."""
+    return rng.permutation([rng.uniform(0, 60), rng.uniform(0, 255), rng.uniform(195, 255)])
+
+
+def paint_texture(
+    texture: Callable[[Rng], np.ndarray], rng: Rng, colour: Callable[[Rng], np.ndarray]
+) -> np.ndarray:
+    """A texture, (SIZE, SIZE, 3) float, between two colours of ``colour`` that differ clearly."""
+    first, second = colour(rng), colour(rng)
+    while not 40 < np.abs(first - second).mean() < 110:
+        first, second = colour(rng), colour(rng)
     pattern = np.clip(texture(rng), 0, 1)[..., None]
     return first + (second - first) * pattern
 
 
 def _background(rng: Rng, split: str) -> np.ndarray:
     families = _BACKGROUNDS[split]
-    image = paint_texture(families[rng.integers(len(families))], rng, contrast=60)
+    image = paint_texture(families[rng.integers(len(families))], rng, _muted)
     for _ in range(rng.integers(4, 10)):  # clutter: strokes and blobs, no outline of a class
-        colour = rng.uniform(0, 255, 3).tolist()
+        colour = (_vivid if rng.random() < 0.3 else _muted)(rng).tolist()
         ends = rng.integers(0, SIZE, (2, 2)).tolist()
         if rng.random() < 0.6:
             cv2.line(image, ends[0], ends[1], colour, int(rng.integers(1, 4)), cv2.LINE_AA)
@@ -190,13 +199,13 @@ def make_scene(rng: Rng, split: str) -> tuple[np.ndarray, list[Instance]]:
     wanted = rng.integers(2, 7)
     while len(labels) < wanted:
         label = int(rng.integers(len(CLASSES)))
-        radius = rng.uniform(9, 14) if rng.random() < 0.24 else rng.uniform(18, 32)
+        radius = rng.uniform(9, 14) if rng.random() < 0.27 else rng.uniform(18, 32)
         mask = _placed(rng, label, radius, whole, visible)
         if mask is None:
             continue
         visible = [v & ~mask for v in visible]
         labels, whole, visible = [*labels, label], [*whole, mask], [*visible, mask]
-        texture = paint_texture(_OBJECT_TEXTURES[CLASSES[label]], rng, contrast=80)
+        texture = paint_texture(_OBJECT_TEXTURES[CLASSES[label]], rng, _vivid)
         image[mask] = texture[mask]
     for i, mask in enumerate(whole):
         if visible[i].sum() == mask.sum() and rng.random() < 0.12:
@@ -204,7 +213,7 @@ def make_scene(rng: Rng, split: str) -> tuple[np.ndarray, list[Instance]]:
             shares = [(v & ~cover).sum() / m.sum() for v, m in zip(visible, whole, strict=True)]
             if min(shares) >= 0.4:
                 visible = [v & ~cover for v in visible]
-                image[cover] = paint_texture(_clouds, rng, contrast=60)[cover]
+                image[cover] = paint_texture(_clouds, rng, _muted)[cover]
     instances = [
         Instance(label, v, 1 - v.sum() / m.sum())
         for label, v, m in zip(labels, visible, whole, strict=True)
@@ -218,7 +227,7 @@ def make_portrait(rng: Rng, split: str, label: int) -> np.ndarray:
     mask = draw_outline(
         label, rng.uniform(52, 76, 2), rng.uniform(34, 50), rng.uniform(0, 2 * np.pi)
     )
-    texture = paint_texture(_OBJECT_TEXTURES[CLASSES[label]], rng, contrast=80)
+    texture = paint_texture(_OBJECT_TEXTURES[CLASSES[label]], rng, _vivid)
     image[mask] = texture[mask]
     return _finished(rng, image)
 
@@ -320,10 +329,8 @@ def encode_rle(mask: np.ndarray) -> dict:
 
 def _each(count: int, seed: int, split: str, title: str) -> Iterable[tuple[int, Rng]]:
     """Image numbers, each with a generator of its own, behind a progress bar."""
-    print(title)
-    for i in track_iter_progress(range(count)):
+    for i in track(range(count), title):
         yield i, np.random.default_rng([seed, SPLIT_SEEDS[split], i])
-    print()
 
 
 def _made(folder: Path) -> Path:

@@ -70,7 +70,6 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                     params=[],
                     param_names=[],
                     lr=scale * self.base_lr,
-                    lr_scale=scale,
                     weight_decay=weight_decay,
                 )
             group = groups[depth, weight_decay]

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mmspanet.checkpoints import backbone_from_authors, classifier_from_authors
+from mmspanet.errors import CheckpointError
 from mmspanet.registry import MODELS
 
 from .layer_ids import layer_wise_id, num_layer_wise_ids
@@ -104,7 +106,7 @@ class SPANetV2(BaseModule):
         self.scaled_sigmoid = scaled_sigmoid
         self.interleave = interleave
 
-        rates = torch.linspace(0, drop_path_rate, sum(self.depths)).tolist()
+        rates = np.linspace(0, drop_path_rate, sum(self.depths)).tolist()
         map_size = _pair(input_size)
         self.downsample_layers = nn.ModuleList()
         self.stages = nn.ModuleList()
@@ -177,7 +179,7 @@ class SPANetV2(BaseModule):
         self, setting: Mapping[str, Any], stage: int, map_size: tuple[int, int]
     ) -> nn.Module:
         mixer = setting['mixers'][stage]
-        options = dict(type=mixer) if isinstance(mixer, str) else dict(mixer)
+        options = dict(mixer) if isinstance(mixer, Mapping) else dict(type=mixer)
         kind = options.pop('type')
         cls = MODELS.get(kind) if isinstance(kind, str) else kind
         if cls is None:
@@ -272,7 +274,7 @@ def _translate_checkpoint(
         if key.endswith('srf.filter') and key in params and value.shape != params[key].shape:
             _refuse_other_filter(key, value, params[key])
     if not any(key in params and value.shape == params[key].shape for key, value in own.items()):
-        raise RuntimeError(_says_nothing_fits(prefix, state_dict))
+        raise CheckpointError(_says_nothing_fits(prefix, state_dict))
     for key, param in params.items():
         if key.startswith('norm'):  # no ImageNet file has the output norms
             own.setdefault(key, param.detach())
@@ -297,7 +299,7 @@ def _refuse_other_function(backbone: SPANetV2, state_dict: Mapping[str, Any]) ->
     scaled = any(key.endswith('srf.alpha') for key in state_dict)
     wrong_mix = separate if backbone.interleave else interleaved
     if wrong_mix or (scaled and not backbone.scaled_sigmoid):
-        raise RuntimeError(
+        raise CheckpointError(
             'The checkpoint holds another function than this SPANetV2 '
             f'(interleave={backbone.interleave}, scaled_sigmoid={backbone.scaled_sigmoid}): '
             f'build it with interleave={not separate}, scaled_sigmoid={scaled}.'
@@ -307,7 +309,7 @@ def _refuse_other_function(backbone: SPANetV2, state_dict: Mapping[str, Any]) ->
 def _refuse_other_filter(key: str, value: Tensor, param: Tensor) -> None:
     if value.ndim == 3 and value.shape[0] == param.shape[0]:
         stride = 4 * 2 ** int(key.split('.')[1])
-        raise RuntimeError(
+        raise CheckpointError(
             f'The spectral filters of the checkpoint are stored for another input_size ({key}: '
             f'{tuple(value.shape)}, here {tuple(param.shape)}): build SPANetV2 with the '
             f'input_size that it was trained with, about {value.shape[1] * stride} pixels high '

@@ -1,0 +1,9 @@
+"""Errors whose message is for the user: the tools print it as one line, without a traceback."""
+
+
+class InputError(ValueError):
+    """A path, a config or an option that can't work, with what to do about it."""
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that doesn't belong to the model it is loaded into."""

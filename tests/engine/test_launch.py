@@ -1,0 +1,157 @@
+"""What the scripts do before the Runner: the machine's limits and the user's mistakes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmspanet.engine import launch
+from mmspanet.errors import CheckpointError, InputError
+
+ROOT = Path(__file__).parents[2]
+
+
+def machine_config(**kwargs) -> Config:
+    return Config(
+        dict(
+            model=dict(neck=dict(norm_cfg=dict(type='SyncBN')), heads=[dict(type='SyncBN')]),
+            optim_wrapper=dict(type='AmpOptimWrapper', loss_scale='dynamic', accumulative_counts=2),
+            train_dataloader=dict(pin_memory=True, batch_size=2),
+            **kwargs,
+        )
+    )
+
+
+@pytest.fixture
+def no_accelerator(monkeypatch):
+    monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
+
+
+@pytest.mark.usefixtures('no_accelerator')
+def test_fit_to_a_cpu(capsys):
+    cfg = machine_config()
+    launch.fit_to_machine(cfg)
+    assert cfg.optim_wrapper == dict(type='OptimWrapper', accumulative_counts=2)
+    assert cfg.model == dict(neck=dict(norm_cfg=dict(type='BN')), heads=[dict(type='BN')])
+    assert cfg.train_dataloader == dict(pin_memory=False, batch_size=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    launch.fit_to_machine(cfg)
+    assert capsys.readouterr().out == ''
+
+
+def test_an_accelerator_changes_nothing(monkeypatch, capsys):
+    monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
+    cfg = machine_config()
+    launch.fit_to_machine(cfg)
+    assert cfg.to_dict() == machine_config().to_dict()
+    assert capsys.readouterr().out == ''
+
+
+@pytest.mark.usefixtures('no_accelerator')
+def test_slurm_without_gpus_is_refused():
+    with pytest.raises(InputError, match=r'dist_train\.sh'):
+        launch.fit_to_machine(machine_config(launcher='slurm'))
+
+
+@pytest.mark.parametrize(
+    ('dataset', 'setting'),
+    [
+        (dict(data_root='nowhere/coco'), r'train_dataloader\.dataset\.data_root'),
+        (dict(data_root='{tmp}', ann_file='a.json'), r'train_dataloader\.dataset\.ann_file'),
+        (dict(data_root='{tmp}', data_prefix=dict(img='x/')), r'dataset\.data_prefix\.img'),
+        (dict(data_root='{tmp}', split='train'), r'train_dataloader\.dataset\.split'),
+        (
+            dict(type='RepeatDataset', dataset=dict(data_root='nowhere')),
+            r'dataset\.dataset\.data_root',
+        ),
+        (
+            dict(type='ConcatDataset', datasets=[dict(data_root='{tmp}'), dict(data_root='gone')]),
+            r'dataset\.datasets\.1\.data_root',
+        ),
+    ],
+)
+def test_missing_data_is_named(dataset, setting, tmp_path):
+    dataset = eval(repr(dataset).replace('{tmp}', str(tmp_path)))
+    cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
+    with pytest.raises(FileNotFoundError, match=setting):
+        launch.check_data(cfg, ('train', 'val'))
+
+
+def test_data_that_is_there_passes(tmp_path):
+    (tmp_path / 'a.json').touch()
+    dataset = dict(data_root=str(tmp_path), ann_file='a.json')
+    launch.check_data(Config(dict(train_dataloader=dict(dataset=dataset))), ('train', 'val'))
+
+
+def test_missing_shapes_name_the_command():
+    cfg = Config(dict(val_dataloader=dict(dataset=dict(data_root='nowhere/shapes/coco'))))
+    with pytest.raises(FileNotFoundError, match=r'tools/make_shapes\.py'):
+        launch.check_data(cfg, ('val',))
+
+
+def test_checkpoints(tmp_path):
+    good = tmp_path / 'good.pth'
+    torch.save(dict(weight=torch.ones(1000)), good)
+    launch.check_checkpoint(str(good))
+    launch.check_checkpoint('https://host/file.pth')
+    with pytest.raises(FileNotFoundError, match=r'gone\.pth'):
+        launch.check_checkpoint(str(tmp_path / 'gone.pth'))
+    cut = tmp_path / 'cut.pth'
+    cut.write_bytes(good.read_bytes()[:-500])
+    page = tmp_path / 'page.pth'
+    page.write_text('<html>not found</html>')
+    for bad in (cut, page):
+        with pytest.raises(CheckpointError, match=bad.name):
+            launch.check_checkpoint(str(bad))
+
+
+@pytest.mark.parametrize(
+    ('command', 'expected'),
+    [
+        (['train.py', 'configs/gone.py'], 'configs/gone.py'),
+        (
+            ['train.py', 'configs/det/maskrcnn_spanetv2.py', '--cfg-options',
+             'train_dataloader.dataset.data_root=nowhere'],
+            'nowhere',
+        ),
+        (['test.py', 'configs/det/maskrcnn_spanetv2.py', 'gone.pth'], 'gone.pth'),
+    ],
+)  # fmt: skip
+@pytest.mark.slow
+def test_a_mistake_ends_in_one_line(command, expected):
+    script, *args = command
+    run = subprocess.run(
+        [sys.executable, f'tools/{script}', *args], cwd=ROOT, capture_output=True, text=True
+    )
+    assert run.returncode == 1
+    errors = [line for line in run.stderr.splitlines() if line.startswith('error: ')]
+    assert len(errors) == 1
+    assert expected in errors[0]
+    assert 'Traceback' not in run.stderr
+
+
+def test_a_file_that_can_not_be_fetched_names_both_remedies(monkeypatch, tmp_path):
+    from urllib.error import URLError
+
+    from mmspanet.checkpoints import release
+
+    def refuse(url, map_location=None):
+        raise URLError('no route')
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(release, 'load_from_http', refuse)
+    with pytest.raises(FileNotFoundError) as error:
+        release.load_from_release('spanetv2://s18-pure')
+    text = str(error.value)
+    assert 'checkpoints/spanetv2_s18_pure_res-scale_Full-ExSPAM.pth' in text
+    assert 'model.backbone.init_cfg=None' in text
+    assert '\n' not in text
+    (tmp_path / 'checkpoints').mkdir()
+    torch.save(dict(weight=torch.ones(1)), tmp_path / 'checkpoints' / release.FILES['s18-pure'])
+    assert release.load_from_release('spanetv2://s18-pure')['weight'] == 1
+    with pytest.raises(ValueError, match='m36-pure is not published'):
+        release.load_from_release('spanetv2://m36-pure')

@@ -1,0 +1,310 @@
+"""The backbone's contract: arguments, outputs, freezing, checkpointing, types and the oracle."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import MODELS as MMENGINE_MODELS
+
+from mmspanet.checkpoints import backbone_to_authors
+from mmspanet.models import SPAM, SPANetV2
+from mmspanet.registry import MODELS
+from tests.oracle import Oracle
+
+TINY = dict(depths=(1, 1, 2, 1), channels=(32, 32, 64, 64))
+TINY_HYBRID = TINY | dict(mixers=('SPAM', 'SPAM', 'MixAttention', 'Attention'))
+
+
+def random_model(arch=TINY, seed=0, **kwargs) -> SPANetV2:
+    """A model in eval mode whose every parameter is random, so that each of them matters."""
+    model = SPANetV2(arch, **kwargs).eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, param in model.named_parameters():
+            noise = torch.randn(param.shape, generator=generator)
+            if param.ndim == 1:
+                param.copy_(1 + 0.1 * noise)
+            elif 'filter' in name:
+                param.copy_(noise)
+            else:
+                param.copy_(noise / param[0].numel() ** 0.5)
+    return model
+
+
+def assert_close(actual, expected, tolerance=5e-5):
+    for a, e in zip(actual, expected, strict=True):
+        assert a.shape == e.shape
+        assert (a - e).abs().max() <= tolerance * e.abs().max()
+
+
+# --- the function -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('arch', [TINY, TINY_HYBRID], ids=['pure', 'hybrid'])
+@pytest.mark.parametrize('interleave', [True, False])
+def test_equals_the_oracle_on_random_sizes(arch, interleave):
+    model = random_model(arch, interleave=interleave, scaled_sigmoid=not interleave, input_size=64)
+    oracle = Oracle(backbone_to_authors(model.state_dict()), interleave)
+    sizes = np.random.RandomState(7).randint(3, 150, (6, 2)).tolist()
+    for height, width in [*sizes, (3, 3), (64, 64), (64, 66), (3, 150)]:
+        image = torch.randn(2, 3, height, width)
+        with torch.no_grad():
+            assert_close(model(image), oracle.features(image))
+
+
+def test_kernel_sizes_change_the_heads():
+    model = random_model(TINY | dict(kernel_sizes=(3, 9)))
+    mixer = model.stages[0][0].token_mixer
+    assert [conv.kernel_size[0] for conv in mixer.convs] == [3, 9]
+    assert mixer.head_mix.weight.shape[1] == 2
+    assert len(model(torch.randn(1, 3, 40, 40))) == 4
+
+
+@pytest.mark.parametrize('name', sorted(SPANetV2.arch_settings))
+def test_named_archs(name):
+    with torch.device('meta'):
+        model = SPANetV2(name)
+    setting = SPANetV2.arch_settings[name]
+    assert [len(stage) for stage in model.stages] == list(setting['depths'])
+    kinds = [type(stage[0].token_mixer).__name__ for stage in model.stages]
+    assert kinds == list(setting['mixers'])
+
+
+def test_drop_path_grows_linearly_from_zero():
+    model = SPANetV2(TINY, drop_path_rate=0.4)
+    rates = [block.drop_path.rate for stage in model.stages for block in stage]
+    assert rates == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4])
+
+
+def test_drop_path_keeps_the_mean_and_drops_whole_samples():
+    model = SPANetV2(TINY, drop_path_rate=0.5)
+    drop = model.stages[3][0].drop_path.train()
+    torch.manual_seed(0)
+    out = drop(torch.ones(4000, 2, 3, 3)).flatten(1)
+    assert (out == out[:, :1]).all()
+    assert set(out[:, 0].tolist()) == {0.0, 2.0}
+    assert out.mean() == pytest.approx(1, abs=0.1)
+
+
+def test_initial_weights():
+    torch.manual_seed(0)
+    model = SPANetV2('s18-hybrid')
+    model.init_weights()
+    for name, param in model.named_parameters():
+        if name.endswith(('norm.weight', 'norm1.weight', 'norm2.weight', 'act.scale')):
+            assert (param == 1).all(), name
+        elif 'res_scale' in name:
+            assert (param == 1).all(), name
+        elif name.endswith('.bias'):
+            assert (param == 0).all(), name
+        elif param.ndim > 1 and param.numel() > 1000:
+            assert param.std().item() == pytest.approx(0.02, rel=0.1), name
+            if 'filter' not in name:
+                assert param.abs().max() <= 2
+
+
+# --- the contract -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ('kwargs', 'named'),
+    [
+        (dict(arch='s19-pure'), 's19-pure'),
+        (dict(arch=dict(depths=(1, 1, 1, 1))), 'channels'),
+        (dict(arch=TINY | dict(deep=3)), 'deep'),
+        (dict(arch=TINY | dict(depths=(1, 1, 1))), 'depths'),
+        (dict(arch=TINY | dict(depths=(1, 0, 1, 1))), 'depths'),
+        (dict(arch=TINY | dict(mixers='SPAM')), 'mixers'),
+        (dict(arch=TINY | dict(mixers=('SPAM', 'SPAM', 'SPAM', 'Nonsense'))), 'Nonsense'),
+        (dict(arch=TINY | dict(kernel_sizes=(3, 4))), 'kernel_sizes'),
+        (dict(arch=TINY | dict(channels=(30, 32, 64, 64))), 'channels=30'),
+        (dict(arch=TINY_HYBRID | dict(channels=(32, 32, 48, 64))), 'channels=48'),
+        (dict(out_indices=(0, 4)), 'out_indices'),
+        (dict(out_indices=()), 'out_indices'),
+        (dict(out_indices=(1, 1)), 'out_indices'),
+        (dict(frozen_stages=5), 'frozen_stages'),
+        (dict(out_indices=(0, 1), frozen_stages=3), 'frozen_stages'),
+        (dict(drop_path_rate=1.0), 'drop_path_rate'),
+        (dict(input_size=2), 'input_size'),
+        (
+            dict(arch=TINY | dict(mixers=('Attention',) * 4), scaled_sigmoid=True),
+            'scaled_sigmoid',
+        ),
+    ],
+)
+def test_wrong_arguments_are_named(kwargs, named):
+    with pytest.raises(ValueError, match=named):
+        SPANetV2(**kwargs)
+
+
+def test_unknown_arguments_are_named():
+    with pytest.raises(TypeError, match='drop_rate'):
+        SPANetV2(TINY, drop_rate=0.1)
+
+
+@pytest.mark.parametrize('shape', [(1, 3, 2, 30), (1, 3, 30, 2), (3, 30, 30)])
+def test_images_without_output_are_refused(shape):
+    with pytest.raises(ValueError, match='3 pixels'):
+        SPANetV2(TINY)(torch.zeros(shape))
+
+
+def test_outputs():
+    model = SPANetV2(TINY)
+    for height, width in [(3, 3), (4, 7), (32, 64), (65, 33), (127, 129)]:
+        maps = model(torch.randn(2, 3, height, width))
+        size = ((height - 3) // 4 + 1, (width - 3) // 4 + 1)
+        for out, channels in zip(maps, (32, 32, 64, 64), strict=True):
+            assert out.shape == (2, channels, *size)
+            assert out.is_contiguous()
+            size = ((size[0] + 1) // 2, (size[1] + 1) // 2)
+
+
+@pytest.mark.parametrize('out_indices', [(0,), (1, 3), 2, -1, (-2, 0)])
+def test_only_what_is_asked_for_is_built_and_returned(out_indices):
+    torch.manual_seed(0)
+    model = SPANetV2(TINY, out_indices=out_indices)
+    maps = model(torch.randn(2, 3, 64, 64))
+    given = (out_indices,) if isinstance(out_indices, int) else out_indices
+    wanted = sorted(i % 4 for i in given)
+    assert len(model.stages) == wanted[-1] + 1
+    assert len(maps) == len(wanted)
+    norms = [name for name, _ in model.named_children() if name.startswith('norm')]
+    assert norms == [f'norm{i}' for i in wanted]
+    sum(out.square().sum() for out in maps).backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
+def test_raw_maps_without_output_norm():
+    model = random_model(output_norm=False)
+    oracle = Oracle(backbone_to_authors(model.state_dict()))
+    image = torch.randn(1, 3, 50, 60)
+    with torch.no_grad():
+        assert_close(model(image), [x.permute(0, 3, 1, 2) for x in oracle.stages(image)])
+
+
+def test_in_channels():
+    assert len(SPANetV2(TINY, in_channels=5)(torch.randn(1, 5, 32, 32))) == 4
+
+
+@pytest.mark.parametrize('frozen', [-1, 0, 1, 3, 4])
+def test_frozen_stages(frozen):
+    model = SPANetV2(TINY, frozen_stages=frozen, drop_path_rate=0.1).train()
+    for i in range(4):
+        for part in (model.downsample_layers[i], model.stages[i]):
+            assert all(p.requires_grad == (i >= frozen) for p in part.parameters())
+            assert all(m.training == (i >= frozen) for m in part.modules())
+    sum(out.square().sum() for out in model(torch.randn(1, 3, 32, 32))).backward()
+
+
+def test_gradient_checkpointing_gives_the_same_gradients():
+    image = torch.randn(2, 3, 48, 40)
+    gradients = []
+    for with_cp in (False, True):
+        model = random_model(TINY_HYBRID, with_cp=with_cp).train()
+        sum(out.sin().sum() for out in model(image)).backward()
+        gradients.append([p.grad for p in model.parameters()])
+    assert_close(*gradients, tolerance=1e-5)
+
+
+def test_layer_depth():
+    model = SPANetV2('s18-pure')
+    assert model.get_layer_depth('backbone.stages.2.8.norm1.weight', 'backbone.') == (5, 8)
+    assert model.get_layer_depth('stages.3.0.norm1.weight') == (6, 8)
+    assert model.get_layer_depth('backbone.norm0.weight', 'backbone.') == (7, 8)
+    assert model.get_layer_depth('neck.conv.weight', 'backbone.') == (7, 8)
+    with torch.device('meta'):
+        deep = SPANetV2('s36-pure')
+    assert deep.get_layer_depth('stages.2.17.norm1.weight') == (8, 11)
+
+
+def test_a_registered_mixer_of_another_package():
+    @MODELS.register_module(name='IdentityMixer', force=True)
+    class IdentityMixer(torch.nn.Module):
+        def __init__(self, channels, map_size, gain=1.0):
+            super().__init__()
+            self.built_with = channels, map_size, gain
+
+        def forward(self, x):
+            return x
+
+    mixers = ('SPAM', dict(type='IdentityMixer', gain=2.0), 'SPAM', IdentityMixer)
+    model = SPANetV2(TINY | dict(mixers=mixers), input_size=64)
+    assert model.stages[1][0].token_mixer.built_with == (32, (8, 8), 2.0)
+    assert model.stages[3][0].token_mixer.built_with == (64, (2, 2), 1.0)
+    assert len(model(torch.randn(1, 3, 32, 32))) == 4
+
+
+def test_built_from_the_root_registry():
+    model = MMENGINE_MODELS.build(dict(type='mmspanet.SPANetV2', arch=TINY))
+    assert isinstance(model, SPANetV2)
+
+
+# --- types and copies -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize('size', [(64, 64), (50, 70)])
+def test_autocast_at_any_size(dtype, size):
+    model = random_model(TINY_HYBRID)
+    image = torch.randn(1, 3, *size)
+    with torch.no_grad():
+        expected = model(image)
+        with torch.autocast('cpu', dtype):
+            actual = model(image)
+    tolerance = dict([(torch.float16, 1e-2), (torch.bfloat16, 8e-2)])[dtype]
+    assert_close([a.float() for a in actual], expected, tolerance)
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_half_model(dtype):
+    model = random_model(TINY)
+    image = torch.randn(1, 3, 50, 70)
+    with torch.no_grad():
+        expected = model(image)
+        actual = model.to(dtype)(image.to(dtype))
+    assert all(a.dtype == dtype for a in actual)
+    assert_close([a.float() for a in actual], expected, 0.1)
+
+
+def test_float64_stays_float64():
+    model = random_model(TINY_HYBRID)
+    image = torch.randn(1, 3, 50, 70)
+    with torch.no_grad():
+        single = model(image)
+        double = model.double()(image.double())
+    assert all(out.dtype == torch.float64 for out in double)
+    assert_close([s.double() for s in single], double)
+    oracle = Oracle(backbone_to_authors(model.state_dict()))
+    assert_close(double, oracle.features(image.double()), 1e-12)
+
+
+def test_channels_last_input_gives_the_same():
+    model = random_model(TINY_HYBRID)
+    image = torch.randn(2, 3, 50, 70)
+    with torch.no_grad():
+        assert_close(model(image.contiguous(memory_format=torch.channels_last)), model(image))
+
+
+def test_deepcopy_and_pickle():
+    model = random_model(TINY_HYBRID)
+    image = torch.randn(1, 3, 50, 70)
+    with torch.no_grad():
+        expected = model(image)
+        assert_close(copy.deepcopy(model)(image), expected, 0)
+        assert_close(pickle.loads(pickle.dumps(model))(image), expected, 0)
+
+
+def test_spam_gradcheck():
+    mixer = SPAM(8, (6, 7), kernel_sizes=(3, 5), scaled_sigmoid=True).double()
+    for param in mixer.parameters():
+        torch.nn.init.normal_(param, std=0.5)
+    x = torch.randn(1, 8, 5, 4, dtype=torch.float64, requires_grad=True)
+    params = [p for p in mixer.parameters()]
+    names = [n for n, _ in mixer.named_parameters()]
+
+    def run(x, *values):
+        return torch.func.functional_call(mixer, dict(zip(names, values, strict=True)), (x,))
+
+    assert torch.autograd.gradcheck(run, (x, *params))

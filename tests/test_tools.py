@@ -1,0 +1,185 @@
+"""The scripts as users run them: second processes, real files, the libraries' own launchers."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope='session')
+def shapes_root(tmp_path_factory):
+    """A few Shapes images in all three layouts, written by the command."""
+    root = tmp_path_factory.mktemp('shapes')
+    run(['tools/make_shapes.py', '--root', str(root), '--train', '16', '--val', '4'])
+    return root
+
+
+def run(command, cwd=ROOT, check=True, **env):
+    """Run a Python script or a shell script; its whole output is in the error if it fails."""
+    program = ['bash'] if str(command[0]).endswith('.sh') else [sys.executable]
+    bin_dir = str(Path(sys.executable).parent)
+    process = subprocess.run(
+        [*program, *map(str, command)],
+        cwd=cwd,
+        env=os.environ | dict(PATH=f'{bin_dir}:{os.environ["PATH"]}') | env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=600,
+    )
+    if check and process.returncode:
+        raise AssertionError(f'{command} ended with {process.returncode}:\n{process.stdout}')
+    return process.stdout
+
+
+def options(task: str, root: Path) -> list[str]:
+    """--cfg-options that shorten a Shapes config to a few images."""
+    layout = dict(det='coco', seg='ade', cls='imagenet')[task]
+    data = root / layout
+    common = [
+        '--cfg-options',
+        *(f'{part}_dataloader.dataset.data_root={data}' for part in ('train', 'val', 'test')),
+        *(f'{part}_dataloader.num_workers=0' for part in ('train', 'val', 'test')),
+        *(f'{part}_dataloader.persistent_workers=False' for part in ('train', 'val', 'test')),
+        'train_dataloader.batch_size=4',
+        'default_hooks.logger.interval=1',
+    ]
+    if task == 'det':
+        annotations = data / 'annotations/instances_val2017.json'
+        common += [f'{part}_evaluator.ann_file={annotations}' for part in ('val', 'test')]
+    if task == 'seg':
+        return [
+            *common,
+            'train_cfg.max_iters=4',
+            'train_cfg.val_interval=4',
+            'default_hooks.checkpoint.interval=4',
+        ]
+    return [*common, 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1']
+
+
+CONFIGS = dict(
+    det='configs/det/maskrcnn_spanetv2_shapes.py',
+    seg='configs/seg/upernet_spanetv2_shapes.py',
+    cls='configs/cls/spanetv2_shapes.py',
+)
+METRICS = dict(det='coco/segm_mAP', seg='mIoU', cls='accuracy/top1')
+
+
+@pytest.mark.parametrize('task', CONFIGS)
+def test_train_resume_and_test(task, shapes_root, tmp_path):
+    short = options(task, shapes_root)
+    log = run(['tools/train.py', CONFIGS[task], '--work-dir', tmp_path, *short])
+    assert METRICS[task] in log
+    checkpoint = (tmp_path / 'last_checkpoint').read_text()
+    longer = {'seg': 'train_cfg.max_iters=8'}.get(task, 'train_cfg.max_epochs=2')
+    log = run(
+        ['tools/train.py', CONFIGS[task], '--work-dir', tmp_path, '--resume', *short, longer]
+    )
+    assert 'resumed epoch: 1' in log or 'resumed epoch: 0, iter: 4' in log
+    out = tmp_path / ('maps' if task == 'seg' else 'predictions.pkl')
+    log = run(
+        ['tools/test.py', CONFIGS[task], checkpoint, '--work-dir', tmp_path / 'test', '--out', out,
+         '--show-dir', tmp_path / 'pictures', *short]
+    )  # fmt: skip
+    metrics = json.loads(next((tmp_path / 'test').glob('*/*.json')).read_text())
+    assert METRICS[task] in metrics
+    assert out.exists()
+    pictures = [*tmp_path.rglob('pictures/**/*.png'), *tmp_path.rglob('pictures/**/*.jpg')]
+    assert len(pictures) == 4
+
+
+@pytest.mark.parametrize('task', ['det', 'seg'])
+def test_test_time_augmentation(task, shapes_root, tmp_path):
+    short = options(task, shapes_root)
+    run(['tools/train.py', CONFIGS[task], '--work-dir', tmp_path, *short])
+    checkpoint = (tmp_path / 'last_checkpoint').read_text()
+    log = run(
+        ['tools/test.py', CONFIGS[task], checkpoint, '--work-dir', tmp_path, '--tta', *short]
+    )
+    assert dict(det='bbox_mAP', seg='mIoU')[task] in log
+
+
+def test_two_processes(shapes_root, tmp_path):
+    """gloo, DDP without find_unused_parameters: a parameter without gradient would be an error."""
+    log = run(
+        ['tools/dist_train.sh', CONFIGS['det'], 2, '--work-dir', tmp_path,
+         *options('det', shapes_root)],
+        PORT='29611', OMP_NUM_THREADS='1',
+    )  # fmt: skip
+    assert '2 CPU processes are joined by gloo' in log
+    assert 'find_unused_parameters' not in log.replace('find_unused_parameters=False', '')
+    assert '[1][2/2]' in log.replace(' ', '')  # 16 images: 2 iterations of 2 x 4
+    checkpoint = (tmp_path / 'last_checkpoint').read_text()
+    log = run(
+        ['tools/dist_test.sh', CONFIGS['det'], checkpoint, 2, '--work-dir', tmp_path,
+         *options('det', shapes_root)],
+        PORT='29612', OMP_NUM_THREADS='1',
+    )  # fmt: skip
+    assert 'coco/segm_mAP' in log
+
+
+@pytest.mark.parametrize(
+    ('task', 'library'), [('det', 'mmdet'), ('seg', 'mmseg'), ('cls', 'mmpretrain')]
+)
+def test_the_libraries_own_train_scripts(task, library, shapes_root, tmp_path):
+    script = Path(find_spec(library).submodule_search_locations[0]) / '.mim/tools/train.py'
+    log = run(
+        [script, ROOT / CONFIGS[task], '--work-dir', tmp_path / 'run', *options(task, shapes_root)],
+        cwd=tmp_path,
+    )
+    assert METRICS[task] in log
+
+
+@pytest.mark.parametrize('script', sorted((ROOT / 'tools').rglob('*.py')), ids=lambda p: p.name)
+def test_scripts_show_help(script):
+    assert 'usage:' in run([script, '--help'])
+
+
+@pytest.mark.parametrize(
+    'script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh', 'slurm_test.sh']
+)
+def test_launchers_say_how_they_are_used(script):
+    assert f'bash tools/{script}' in run([f'tools/{script}'], check=False)
+
+
+@pytest.mark.parametrize(
+    ('script', 'arguments', 'expected'),
+    [
+        (
+            'slurm_train.sh',
+            ['part', 'job', 'c.py', 'work', '--amp'],
+            '-p part --job-name=job --gres=gpu:4 --ntasks=8 --ntasks-per-node=4 '
+            '--cpus-per-task=5 --kill-on-bad-exit=1 --quiet python -u tools/train.py c.py '
+            '--work-dir=work --launcher=slurm --amp',
+        ),
+        (
+            'slurm_test.sh',
+            ['part', 'job', 'c.py', 'c.pth', '--tta'],
+            '-p part --job-name=job --gres=gpu:4 --ntasks=8 --ntasks-per-node=4 '
+            '--cpus-per-task=5 --kill-on-bad-exit=1 --quiet python -u tools/test.py c.py '
+            'c.pth --launcher=slurm --tta',
+        ),
+    ],
+)
+def test_slurm_command_line(script, arguments, expected, tmp_path):
+    """A stand-in for srun shows what the cluster would be asked for."""
+    srun = tmp_path / 'srun'
+    srun.write_text('#!/bin/sh\necho "$@"\n')
+    srun.chmod(0o755)
+    shown = subprocess.run(
+        ['bash', f'tools/{script}', *arguments],
+        cwd=ROOT,
+        env=os.environ
+        | dict(PATH=f'{tmp_path}:{os.environ["PATH"]}', GPUS_PER_NODE='4', SRUN_ARGS='--quiet'),
+        capture_output=True,
+        text=True,
+    )
+    assert shown.stdout.strip() == expected

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# From a fresh checkout to a trained, tested and drawn Mask R-CNN: bash tools/quickstart.sh
+# Sets up .venv, makes the embedded data set, trains a small SPANetV2 on it, tests it on held-out
+# images and draws what it found. On 2 CPU cores about 9 minutes after the set-up.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bash tools/setup_env.sh
+python=.venv/bin/python
+config=configs/det/maskrcnn_spanetv2_shapes.py
+work_dir=work_dirs/quickstart
+start=$SECONDS
+say() { printf '\n== %s\n' "$*"; }
+
+say 'making the data set'
+$python tools/make_shapes.py coco --root data/shapes --train 2400 --val 200
+say 'training'
+rm -rf "$work_dir"
+$python tools/train.py "$config" --work-dir "$work_dir"
+say 'testing on held-out images'
+$python tools/test.py "$config" "$(cat "$work_dir/last_checkpoint")" \
+    --work-dir "$work_dir" --out "$work_dir/predictions.pkl"
+say "done in $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s after the set-up"
+$python tools/misc/quickstart_report.py "$work_dir" "$work_dir/predictions.pkl"
+echo "checkpoint       $(cat "$work_dir/last_checkpoint")"

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Set up what is needed and run the test suite: bash tools/run_tests.sh [--all] [options of pytest]
+# --all adds the tests marked slow: second processes, trainings, documented commands.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bash tools/setup_env.sh
+if [ "${1:-}" = --all ]; then
+    exec .venv/bin/python -m pytest "${@:2}"
+fi
+exec .venv/bin/python -m pytest -m 'not slow' "$@"

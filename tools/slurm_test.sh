@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Test under Slurm: [GPUS=8] [GPUS_PER_NODE=8] [CPUS_PER_TASK=5] [SRUN_ARGS=...]
+# bash tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [options of test.py]
+set -euo pipefail
+if [ $# -lt 4 ]; then
+    sed -n '2,3s/^# //p' "$0" >&2
+    exit 2
+fi
+gpus_per_node=${GPUS_PER_NODE:-8}
+# SRUN_ARGS holds several words on purpose.
+# shellcheck disable=SC2086
+srun -p "$1" --job-name="$2" \
+    --gres="gpu:$gpus_per_node" --ntasks="${GPUS:-8}" --ntasks-per-node="$gpus_per_node" \
+    --cpus-per-task="${CPUS_PER_TASK:-5}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
+    python -u "$(dirname "$0")/test.py" "$3" "$4" --launcher=slurm "${@:5}"

@@ -1,0 +1,98 @@
+"""Test a detector, a segmentor or a classifier: its metrics and, if asked for, its pictures."""
+
+import argparse
+
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.registry import METRICS
+from mmengine.runner import Runner
+
+from mmspanet.engine import launch
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='path of the config file')
+    parser.add_argument('checkpoint', help='path or URL of the checkpoint')
+    parser.add_argument('--work-dir', help='folder of the log and the metrics')
+    parser.add_argument(
+        '--out',
+        help='where predictions go: a .pkl file (detection, classification) '
+        'or a folder of PNG maps (segmentation)',
+    )
+    parser.add_argument('--show-dir', help='folder for pictures of the predictions')
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that replace those of the config, such as test_dataloader.batch_size=8',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what started the processes',
+    )
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by launchers')
+    return parser.parse_args()
+
+
+def draw_pictures(cfg: Config, folder: str) -> None:
+    """Have the library's visualization hook draw every prediction into ``folder``."""
+    hook = cfg.default_hooks.visualization
+    hook.interval = 1
+    if hook.type == 'DetVisualizationHook':
+        hook.draw = True
+        hook.test_out_dir = folder
+    elif hook.type == 'SegVisualizationHook':
+        hook.draw = True
+        cfg.visualizer.save_dir = folder
+    else:
+        hook.enable = True
+        hook.out_dir = folder
+
+
+def augment(cfg: Config) -> None:
+    """Put the config's ``tta_model`` and ``tta_pipeline`` around the model and its data."""
+    if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
+        raise launch.InputError('--tta needs tta_model and tta_pipeline in the config.')
+    if cfg.model.get('roi_head', {}).get('mask_head') is not None:
+        print("test-time augmentation merges boxes only (MMDetection's DetTTAModel): no mask AP.")
+        cfg.model.roi_head.mask_head = None
+        cfg.model.roi_head.mask_roi_extractor = None
+        cfg.test_evaluator.metric = 'bbox'
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+
+
+def main() -> None:
+    args = parse_args()
+    launch.set_local_rank(args.local_rank)
+    cfg = launch.load_config(args.config, args.cfg_options)
+    cfg.launcher = args.launcher
+    cfg.work_dir = launch.work_dir(args.config, args.work_dir, cfg)
+    launch.use_checkpoint(cfg, args.checkpoint)
+    segments = cfg.default_scope == 'mmseg'
+    if args.out and not segments and not args.out.endswith(('.pkl', '.pickle')):
+        raise launch.InputError(f'--out {args.out} must end in .pkl.')
+    if args.out and segments:
+        cfg.test_evaluator.output_dir = args.out
+        cfg.test_evaluator.keep_results = True
+    if args.show_dir:
+        draw_pictures(cfg, args.show_dir)
+    if args.tta:
+        augment(cfg)
+    launch.fit_to_machine(cfg)
+    launch.check_data(cfg, ('test',))
+    runner = Runner.from_cfg(cfg)
+    if args.out and not segments:
+        # MMDetection's own dump keeps masks run-length coded.
+        dump = 'DumpDetResults' if cfg.default_scope == 'mmdet' else 'DumpResults'
+        runner.test_evaluator.metrics.append(METRICS.build(dict(type=dump, out_file_path=args.out)))
+    runner.test()
+
+
+if __name__ == '__main__':
+    with launch.one_line_errors():
+        main()
