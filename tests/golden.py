@@ -41,7 +41,7 @@ def weight(key: str, shape: list[int]) -> Tensor:
 
 
 def state_dict(name: str, dense: bool = False) -> dict[str, Tensor]:
-    """A file as the authors publish it; ``dense`` adds the output norms of a detector's backbone."""
+    """A file as the authors publish it; ``dense`` adds the output norms of a detector."""
     shapes = dict(load(name)['state_dict'])
     if dense:
         for i in range(4):

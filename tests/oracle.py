@@ -71,7 +71,7 @@ class Oracle:
 
     def spam(self, x: Tensor, p: str) -> Tensor:
         w = self.w
-        B, H, W, C = x.shape
+        _, H, W, C = x.shape
         g = C // 4
         q = F.gelu(F.linear(x, w[p + 'query.0.weight']))
         ctx = F.linear(x, w[p + 'ctx.weight']).permute(0, 3, 1, 2)

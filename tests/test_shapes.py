@@ -12,9 +12,7 @@ from mmspanet.data import shapes
 @pytest.fixture(scope='module')
 def scenes():
     return {
-        split: [
-            shapes.make_scene(np.random.default_rng([0, seed, i]), split) for i in range(150)
-        ]
+        split: [shapes.make_scene(np.random.default_rng([0, seed, i]), split) for i in range(150)]
         for split, seed in shapes.SPLIT_SEEDS.items()
     }
 
@@ -96,9 +94,7 @@ def test_same_files_at_every_call(tmp_path):
 
 
 def test_another_seed_gives_other_images():
-    images = [
-        shapes.make_scene(np.random.default_rng([seed, 1, 0]), 'train')[0] for seed in (0, 1)
-    ]
+    images = [shapes.make_scene(np.random.default_rng([seed, 1, 0]), 'train')[0] for seed in (0, 1)]
     assert not np.array_equal(*images)
 
 

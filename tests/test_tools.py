@@ -80,9 +80,7 @@ def test_train_resume_and_test(task, shapes_root, tmp_path):
     assert METRICS[task] in log
     checkpoint = (tmp_path / 'last_checkpoint').read_text()
     longer = {'seg': 'train_cfg.max_iters=8'}.get(task, 'train_cfg.max_epochs=2')
-    log = run(
-        ['tools/train.py', CONFIGS[task], '--work-dir', tmp_path, '--resume', *short, longer]
-    )
+    log = run(['tools/train.py', CONFIGS[task], '--work-dir', tmp_path, '--resume', *short, longer])
     assert 'resumed epoch: 1' in log or 'resumed epoch: 0, iter: 4' in log
     out = tmp_path / ('maps' if task == 'seg' else 'predictions.pkl')
     log = run(
@@ -101,9 +99,7 @@ def test_test_time_augmentation(task, shapes_root, tmp_path):
     short = options(task, shapes_root)
     run(['tools/train.py', CONFIGS[task], '--work-dir', tmp_path, *short])
     checkpoint = (tmp_path / 'last_checkpoint').read_text()
-    log = run(
-        ['tools/test.py', CONFIGS[task], checkpoint, '--work-dir', tmp_path, '--tta', *short]
-    )
+    log = run(['tools/test.py', CONFIGS[task], checkpoint, '--work-dir', tmp_path, '--tta', *short])
     assert dict(det='bbox_mAP', seg='mIoU')[task] in log
 
 

@@ -34,7 +34,9 @@ def parse_args() -> argparse.Namespace:
         default='none',
         help='what started the processes',
     )
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by launchers')
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0, help='set by launchers'
+    )
     return parser.parse_args()
 
 

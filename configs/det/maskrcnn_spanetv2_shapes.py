@@ -6,38 +6,45 @@ _base_ = [
 ]
 
 model = dict(
-    data_preprocessor=dict(pad_size_divisor=32),
     backbone=dict(
         arch=dict(depths=(1, 1, 3, 1), channels=(32, 64, 128, 192)),
         input_size=128,  # the images' size, so that no filter is ever resized
     ),
-    neck=dict(in_channels=[32, 64, 128, 192], out_channels=64, num_outs=4, norm_cfg=dict(type='BN')),
-    # Narrower heads, and anchors of 12 to 64 pixels, as large as the objects.
+    neck=dict(
+        in_channels=[32, 64, 128, 192], out_channels=64, num_outs=4, norm_cfg=dict(type='BN')
+    ),
+    # Narrower heads and anchors of 16 to 128 pixels. Boxes and masks are class-agnostic, so that
+    # every object teaches all of them.
     rpn_head=dict(
         in_channels=64,
         feat_channels=64,
         anchor_generator=dict(scales=[4], ratios=[1.0], strides=[4, 8, 16, 32]),
     ),
     roi_head=dict(
-        bbox_roi_extractor=dict(
-            roi_layer=dict(sampling_ratio=1), out_channels=64, finest_scale=28
-        ),
-        bbox_head=dict(in_channels=64, fc_out_channels=256, num_classes=5),
+        bbox_roi_extractor=dict(roi_layer=dict(sampling_ratio=1), out_channels=64, finest_scale=28),
+        bbox_head=dict(in_channels=64, fc_out_channels=256, num_classes=5, reg_class_agnostic=True),
         mask_roi_extractor=dict(
             roi_layer=dict(sampling_ratio=1), out_channels=64, finest_scale=112
         ),
-        mask_head=dict(num_convs=3, in_channels=64, conv_out_channels=64, num_classes=5, norm_cfg=dict(type='BN')),
+        mask_head=dict(
+            num_convs=3,
+            in_channels=64,
+            conv_out_channels=64,
+            num_classes=5,
+            class_agnostic=True,
+            norm_cfg=dict(type='BN'),
+        ),
     ),
     train_cfg=dict(
         rpn=dict(sampler=dict(num=128)),
         rpn_proposal=dict(nms_pre=200, max_per_img=100),
-        rcnn=dict(sampler=dict(num=32, pos_fraction=0.5)),
+        rcnn=dict(sampler=dict(num=16, pos_fraction=0.5)),
     ),
     test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100), rcnn=dict(max_per_img=30)),
 )
 
-max_epochs = 3
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)
+max_epochs = 4
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=2)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(

@@ -12,14 +12,12 @@ model = dict(
         arch=dict(depths=(1, 1, 3, 1), channels=(32, 64, 128, 192)),
         input_size=128,  # the images' size, so that no filter is ever resized
     ),
-    decode_head=dict(
-        in_channels=[32, 64, 128, 192], channels=64, num_classes=6, norm_cfg=norm_cfg
-    ),
+    decode_head=dict(in_channels=[32, 64, 128, 192], channels=64, num_classes=6, norm_cfg=norm_cfg),
     auxiliary_head=dict(in_channels=128, channels=64, num_classes=6, norm_cfg=norm_cfg),
     test_cfg=dict(_delete_=True, mode='whole'),
 )
 
-max_iters = 600
+max_iters = 900
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
@@ -27,15 +25,13 @@ optim_wrapper = dict(
     type='OptimWrapper',
     constructor='mmspanet.LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(decay_rate=1.0),  # one rate for all; norms and biases don't decay
-    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=4e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=5.0),
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(type='CosineAnnealingLR', by_epoch=False, begin=50, end=max_iters),
 ]
-default_hooks = dict(
-    logger=dict(interval=20), checkpoint=dict(by_epoch=False, interval=max_iters)
-)
+default_hooks = dict(logger=dict(interval=20), checkpoint=dict(by_epoch=False, interval=max_iters))
 randomness = dict(seed=0)
-auto_scale_lr = dict(base_batch_size=16)
+auto_scale_lr = dict(base_batch_size=8)

@@ -208,10 +208,10 @@ def make_scene(rng: Rng, split: str) -> tuple[np.ndarray, list[Instance]]:
         texture = paint_texture(_OBJECT_TEXTURES[CLASSES[label]], rng, _vivid)
         image[mask] = texture[mask]
     for i, mask in enumerate(whole):
-        if visible[i].sum() == mask.sum() and rng.random() < 0.12:
+        if visible[i].sum() == mask.sum() and rng.random() < 0.06:
             cover = _cover(rng, mask)
             shares = [(v & ~cover).sum() / m.sum() for v, m in zip(visible, whole, strict=True)]
-            if min(shares) >= 0.4:
+            if min(shares) >= 0.5:
                 visible = [v & ~cover for v in visible]
                 image[cover] = paint_texture(_clouds, rng, _muted)[cover]
     instances = [
@@ -235,11 +235,11 @@ def make_portrait(rng: Rng, split: str, label: int) -> np.ndarray:
 def _placed(
     rng: Rng, label: int, radius: float, whole: list[np.ndarray], visible: list[np.ndarray]
 ) -> np.ndarray | None:
-    """A mask inside the image that leaves at least 0.4 of every earlier object in sight."""
+    """A mask inside the image that leaves at least half of every earlier object in sight."""
     for _ in range(10):
         centre = rng.uniform(radius, SIZE - radius, 2)
         mask = draw_outline(label, centre, radius, rng.uniform(0, 2 * np.pi))
-        if all((v & ~mask).sum() >= 0.4 * m.sum() for v, m in zip(visible, whole, strict=True)):
+        if all((v & ~mask).sum() >= 0.5 * m.sum() for v, m in zip(visible, whole, strict=True)):
             return mask
     return None
 
@@ -269,7 +269,8 @@ SPLIT_SEEDS = dict(train=1, val=2)
 def write_coco(root: Path, split: str, count: int, seed: int = 0) -> None:
     """Write ``<split>2017/`` and ``annotations/instances_<split>2017.json`` under ``root``."""
     folder = _made(root / f'{split}2017')
-    images, annotations = [], []
+    images: list[dict] = []
+    annotations: list[dict] = []
     for i, rng in _each(count, seed, split, f'COCO layout, {split}'):
         image, instances = make_scene(rng, split)
         name = f'{i + 1:012d}.jpg'

@@ -76,7 +76,7 @@ class SPAM(nn.Module):
 
     def _modulator(self, s: Tensor) -> Tensor:
         if self.interleave:
-            # (B, head, channel, H, W) -> (B, H, W, channel, head): reordered in the layout's one copy.
+            # (B, head, channel, H, W) -> (B, H, W, channel, head), in the one copy of the layout.
             s = s.unflatten(1, (self.heads, -1)).permute(0, 3, 4, 2, 1).flatten(3)
             expanded = self.head_mix(s.permute(0, 3, 1, 2))
         else:

@@ -217,7 +217,7 @@ class SPANetV2(BaseModule):
             zip(self.downsample_layers, self.stages, strict=True)
         ):
             x = downsample(x)
-            for block in stage:
+            for block in stage.children():
                 if self.with_cp and torch.is_grad_enabled():
                     x = checkpoint(block, x, use_reentrant=False)
                 else:
@@ -253,7 +253,7 @@ class SPANetV2(BaseModule):
         return layer_wise_id(param_name.removeprefix(prefix), num_layers), num_layers + 2
 
     def _checkpoint_filter(self, state_dict: dict, prefix: str, *_: Any) -> None:
-        """Translate a bare ImageNet file of the authors; ImageClassifier calls this before loading."""
+        """Load hook of mmpretrain's ImageClassifier: translate a bare ImageNet file."""
         bare = {k.removeprefix(prefix): state_dict[k] for k in state_dict if k.startswith(prefix)}
         if any(k.startswith('stages.') for k in bare):
             for k in bare:

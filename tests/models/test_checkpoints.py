@@ -1,4 +1,4 @@
-"""Loading: both layouts of the authors, through torch, mmengine and mmpretrain, and what is refused."""
+"""Loading: both layouts of the authors through torch and mmengine, and what is refused."""
 
 import logging
 from collections import OrderedDict
@@ -13,7 +13,7 @@ from mmspanet.errors import CheckpointError
 from mmspanet.models import SPANetV2
 from tests import golden
 
-from .test_spanetv2 import TINY, TINY_HYBRID, random_model
+from .test_spanetv2 import TINY_HYBRID, random_model
 
 
 class Detector(nn.Module):
@@ -105,7 +105,10 @@ def test_a_whole_detector_with_the_dead_classifier(loader):
     source = Detector()
     file = OrderedDict(
         {f'backbone.{k}': v for k, v in authors_file().items()}
-        | {f'backbone.norm{i}.weight': torch.full((c,), 2.0) for i, c in enumerate((32, 32, 64, 64))}
+        | {
+            f'backbone.norm{i}.weight': torch.full((c,), 2.0)
+            for i, c in enumerate((32, 32, 64, 64))
+        }
         | {f'neck.{k}': v for k, v in source.neck.state_dict().items()}
     )
     model = Detector()
@@ -161,9 +164,7 @@ def test_a_file_of_the_other_function_is_refused(file_options, model_options, la
     file = source.state_dict()
     if layout == 'theirs' and 'interleave' in {**file_options, **model_options}:
         file = backbone_to_authors(file)
-    remedy = (
-        f'interleave={source.interleave}, scaled_sigmoid={source.scaled_sigmoid}.'
-    )
+    remedy = f'interleave={source.interleave}, scaled_sigmoid={source.scaled_sigmoid}.'
     model = SPANetV2(TINY_HYBRID, **model_options)
     with pytest.raises(CheckpointError, match=remedy):
         model.load_state_dict(file, strict=False)
@@ -178,7 +179,8 @@ def test_filters_of_another_input_size_are_refused():
 
 
 @pytest.mark.parametrize(
-    'file', [{}, {'layer1.0.conv1.weight': torch.ones(1)}, {'backbone.norm0.weight': torch.ones(32)}]
+    'file',
+    [{}, {'layer1.0.conv1.weight': torch.ones(1)}, {'backbone.norm0.weight': torch.ones(32)}],
 )
 def test_a_file_that_fills_nothing_is_refused(file):
     with pytest.raises(CheckpointError, match='fills nothing'):

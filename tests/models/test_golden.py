@@ -43,7 +43,7 @@ def test_revision_stage_outputs():
             golden.assert_probe(actual, probe)
 
 
-@pytest.mark.parametrize('name', (*golden.VARIANTS, 's18_pure_revision'))
+@pytest.mark.parametrize('name', [*golden.VARIANTS, 's18_pure_revision'])
 def test_logits_and_parameter_count(name):
     record = golden.load(name)
     revision = name.endswith('revision')
@@ -62,7 +62,7 @@ def test_logits_and_parameter_count(name):
     assert sum(p.numel() for p in model.parameters()) == record['num_parameters']
 
 
-@pytest.mark.parametrize('name', ('s18_pure', 's18_hybrid'))
+@pytest.mark.parametrize('name', ['s18_pure', 's18_hybrid'])
 def test_gradients(name):
     record = golden.load(name)
     expected = record['backward']

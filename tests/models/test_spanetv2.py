@@ -93,9 +93,10 @@ def test_initial_weights():
     model = SPANetV2('s18-hybrid')
     model.init_weights()
     for name, param in model.named_parameters():
-        if name.endswith(('norm.weight', 'norm1.weight', 'norm2.weight', 'act.scale')):
-            assert (param == 1).all(), name
-        elif 'res_scale' in name:
+        if (
+            name.endswith(('norm.weight', 'norm1.weight', 'norm2.weight', 'act.scale'))
+            or 'res_scale' in name
+        ):
             assert (param == 1).all(), name
         elif name.endswith('.bias'):
             assert (param == 0).all(), name

@@ -88,7 +88,9 @@ def change_alpha(srf):
 
 
 @pytest.mark.parametrize(
-    'change', [optimizer_step, load, swap_like_ema, new_data, change_alpha], ids=lambda f: f.__name__
+    'change',
+    [optimizer_step, load, swap_like_ema, new_data, change_alpha],
+    ids=lambda f: f.__name__,
 )
 def test_changed_weights_are_seen(srf, change):
     u = torch.randn(2, 8, 11, 12)

@@ -48,7 +48,9 @@ def draw_learning_curve(scalars: list[dict], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def outlined(image: np.ndarray, masks: list[dict], labels: list[int], texts: list[str]) -> np.ndarray:
+def outlined(
+    image: np.ndarray, masks: list[dict], labels: list[int], texts: list[str]
+) -> np.ndarray:
     """The enlarged image with each object's mask tinted, outlined and named."""
     canvas = cv2.resize(image, (ZOOM * SIZE, ZOOM * SIZE), interpolation=cv2.INTER_CUBIC)
     for code, label, text in zip(masks, labels, texts, strict=True):
@@ -69,7 +71,7 @@ def outlined(image: np.ndarray, masks: list[dict], labels: list[int], texts: lis
 def draw_predictions(
     predictions: list[dict], annotation_file: Path, path: Path, count: int, threshold: float
 ) -> None:
-    """The first held-out images: the truth on the left of each pair, the prediction on the right."""
+    """The first held-out images in pairs: the truth on the left, the prediction on the right."""
     record = json.loads(annotation_file.read_text())
     names = {image['id']: image['file_name'] for image in record['images']}
     pairs = []
