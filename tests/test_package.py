@@ -1,9 +1,14 @@
 """Installing and importing: what the package needs, and what it leaves alone."""
 
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[1]
 
 
 def python(code: str) -> str:
@@ -44,3 +49,59 @@ build_optim_wrapper(model, dict(
 print(type(model).__module__)
 """
     assert python(code).strip().endswith('mmspanet.models.spanetv2')
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """The files of a checkout that the set-up reads."""
+    (tmp_path / 'tools').mkdir()
+    shutil.copy(ROOT / 'tools/setup_env.sh', tmp_path / 'tools')
+    for name in ('requirements.txt', 'requirements-dev.txt', 'setup.py'):
+        shutil.copy(ROOT / name, tmp_path)
+    return tmp_path
+
+
+def set_up(checkout, **env):
+    command = ['bash', 'tools/setup_env.sh']
+    return subprocess.run(
+        command, cwd=checkout, env=os.environ | env, capture_output=True, text=True
+    )
+
+
+def test_set_up_without_a_fitting_python_says_so(checkout):
+    run = set_up(checkout, PYTHON='python-that-is-not-there')
+    assert run.returncode == 1
+    assert run.stderr.startswith('error: Python 3.10, 3.11 or 3.12')
+    assert not (checkout / '.venv').exists()
+
+
+def fake_venv(checkout, replies: dict[str, str]) -> None:
+    """A .venv whose python answers by the first of ``replies`` that its arguments contain."""
+    bin_dir = checkout / '.venv/bin'
+    bin_dir.mkdir(parents=True)
+    cases = ''.join(f'    *{key}*) {reply} ;;\n' for key, reply in replies.items())
+    (bin_dir / 'python').write_text(f'#!/bin/sh\ncase "$*" in\n{cases}esac\n')
+    (bin_dir / 'python').chmod(0o755)
+
+
+def test_set_up_without_a_compiler_says_so(checkout):
+    fake_venv(checkout, {'is_available': 'echo torch-0_cp311_cpu'})
+    tools = checkout / 'bin'
+    tools.mkdir()
+    for name in ('bash', 'cat', 'cksum', 'dirname', 'grep'):
+        (tools / name).symlink_to(shutil.which(name))
+    run = set_up(checkout, PATH=str(tools), MMSPANET_WHEELS=str(checkout / 'wheels'))
+    assert run.returncode == 1
+    assert 'error: a C++ compiler is needed' in run.stderr
+
+
+def test_a_finished_set_up_is_used_as_it_is(checkout):
+    files = ('requirements.txt', 'requirements-dev.txt', 'setup.py')
+    together = b''.join((checkout / name).read_bytes() for name in files)
+    stamp = subprocess.run(['cksum'], input=together, capture_output=True).stdout
+    fake_venv(checkout, {'pip': 'echo called pip >&2; exit 1'})
+    (checkout / '.venv/.mmspanet-ready').write_bytes(stamp.strip())
+    run = set_up(checkout)
+    assert (run.returncode, run.stdout, run.stderr) == (0, '', '')
+    (checkout / '.venv/.mmspanet-ready').unlink()  # a set-up that did not get to its end
+    assert set_up(checkout, PYTHON='none').stderr.startswith('error: Python')

@@ -68,10 +68,15 @@ fi
 
 say 'installing the OpenMMLab libraries and mmspanet'
 pip install -r <(grep -v '^onedl-mmcv' requirements.txt) -r requirements-dev.txt addict
-pip install --no-deps --force-reinstall "$wheels"/*.whl
+pip install --no-deps --force-reinstall "$wheels"/*.whl "$(pinned opencv-python-headless)"
 pip install --no-deps --no-build-isolation -e .
 
 say 'checking that everything imports'
-"$venv/bin/python" -c 'import mmcv.ops, mmdet.models, mmpretrain.models, mmseg.models, mmspanet.models' ||
-    fail 'the libraries do not import together: remove .venv and run this again.'
+if ! "$venv/bin/python" -c 'import mmcv.ops, mmdet.models, mmpretrain.models, mmseg.models, mmspanet.models'; then
+    [ -z "${MMSPANET_REPAIRED:-}" ] ||
+        fail 'the libraries do not import together, not even in a new .venv: see the error above.'
+    say '.venv is damaged: making it anew'
+    rm -rf "$venv"
+    MMSPANET_REPAIRED=1 exec bash tools/setup_env.sh
+fi
 printf '%s' "$wanted" > "$stamp"

@@ -13,8 +13,7 @@ model = dict(
     neck=dict(
         in_channels=[32, 64, 128, 192], out_channels=64, num_outs=4, norm_cfg=dict(type='BN')
     ),
-    # Narrower heads and anchors of 16 to 128 pixels. Boxes and masks are class-agnostic, so that
-    # every object teaches all of them.
+    # Narrower heads and anchors of 16 to 128 pixels.
     rpn_head=dict(
         in_channels=64,
         feat_channels=64,
@@ -22,7 +21,7 @@ model = dict(
     ),
     roi_head=dict(
         bbox_roi_extractor=dict(roi_layer=dict(sampling_ratio=1), out_channels=64, finest_scale=28),
-        bbox_head=dict(in_channels=64, fc_out_channels=256, num_classes=5, reg_class_agnostic=True),
+        bbox_head=dict(in_channels=64, fc_out_channels=256, num_classes=5),
         mask_roi_extractor=dict(
             roi_layer=dict(sampling_ratio=1), out_channels=64, finest_scale=112
         ),
@@ -31,7 +30,6 @@ model = dict(
             in_channels=64,
             conv_out_channels=64,
             num_classes=5,
-            class_agnostic=True,
             norm_cfg=dict(type='BN'),
         ),
     ),
@@ -51,13 +49,13 @@ optim_wrapper = dict(
     type='OptimWrapper',
     constructor='mmspanet.LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(decay_rate=1.0),  # one rate for all; norms and biases don't decay
-    optimizer=dict(type='AdamW', lr=4e-3, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=3e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=5.0),
 )
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
     dict(type='CosineAnnealingLR', by_epoch=True, T_max=max_epochs, convert_to_iter_based=True),
 ]
 default_hooks = dict(logger=dict(interval=20))
 randomness = dict(seed=0)
-auto_scale_lr = dict(base_batch_size=8)
+auto_scale_lr = dict(base_batch_size=4)

@@ -31,9 +31,16 @@ class PointwiseLinear(nn.Linear):
         super().__init__(in_channels, out_channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type == 'cpu':
-            return F.conv2d(x, self.weight[:, :, None, None])
-        return F.linear(x.permute(0, 2, 3, 1), self.weight).permute(0, 3, 1, 2)
+        product = _product_by_conv2d if x.device.type == 'cpu' else _product_by_linear
+        return product(x, self.weight)
+
+
+def _product_by_conv2d(x: Tensor, weight: Tensor) -> Tensor:
+    return F.conv2d(x, weight[:, :, None, None])
+
+
+def _product_by_linear(x: Tensor, weight: Tensor) -> Tensor:
+    return F.linear(x.permute(0, 2, 3, 1), weight).permute(0, 3, 1, 2)
 
 
 class StarReLU(nn.Module):
