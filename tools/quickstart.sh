@@ -12,10 +12,11 @@ start=$SECONDS
 say() { printf '\n== %s\n' "$*"; }
 
 say 'making the data set'
-$python tools/make_shapes.py coco --root data/shapes --train 1600 --val 200
+$python tools/make_shapes.py coco --root data/shapes --train 1900 --val 200
 say 'training'
 rm -rf "$work_dir"
-$python tools/train.py "$config" --work-dir "$work_dir"
+# The test below is the validation.
+$python tools/train.py "$config" --work-dir "$work_dir" --cfg-options train_cfg.val_begin=1000
 say 'testing on held-out images'
 $python tools/test.py "$config" "$(cat "$work_dir/last_checkpoint")" \
     --work-dir "$work_dir" --out "$work_dir/predictions.pkl"

@@ -31,6 +31,7 @@ model = dict(
             conv_out_channels=64,
             num_classes=5,
             norm_cfg=dict(type='BN'),
+            loss_mask=dict(loss_weight=2.0),
         ),
     ),
     train_cfg=dict(
@@ -38,11 +39,18 @@ model = dict(
         rpn_proposal=dict(nms_pre=200, max_per_img=100),
         rcnn=dict(sampler=dict(num=16, pos_fraction=0.5)),
     ),
-    test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100), rcnn=dict(max_per_img=30)),
+    test_cfg=dict(
+        rpn=dict(nms_pre=200, max_per_img=100),
+        rcnn=dict(
+            score_thr=0.02,
+            nms=dict(type='soft_nms', iou_threshold=0.5, min_score=0.01),
+            max_per_img=100,
+        ),
+    ),
 )
 
 max_epochs = 4
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=2)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(

@@ -29,23 +29,19 @@ def read_scalars(work_dir: Path) -> list[dict]:
     return training[-1]
 
 
-def draw_learning_curve(scalars: list[dict], path: Path) -> None:
-    """The losses against the iteration, and the AP of each validation."""
+def draw_learning_curve(scalars: list[dict], metrics: dict, path: Path) -> None:
+    """The training losses against the iteration, and the AP of the test in the title."""
     training = [row for row in scalars if 'loss' in row]
-    validation = [row for row in scalars if 'coco/bbox_mAP' in row]
-    iterations = [row.get('iter', row['step']) for row in training]
-    per_epoch = iterations[-1] / max(row['epoch'] for row in training)
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout='constrained')
+    iterations = [row['step'] for row in training]
+    figure, axes = plt.subplots(figsize=(7, 4), layout='constrained')
     for key in ('loss', 'loss_cls', 'loss_bbox', 'loss_mask'):
-        left.plot(iterations, [row[key] for row in training], label=key)
-    left.set(xlabel='iteration', ylabel='training loss', ylim=(0, None))
-    left.legend()
-    steps = [row['step'] * per_epoch for row in validation]
-    for key, label in (('coco/bbox_mAP', 'box AP'), ('coco/segm_mAP', 'mask AP')):
-        right.plot(steps, [row[key] for row in validation], 'o-', label=label)
-    right.set(xlabel='iteration', ylabel='AP (0.50:0.95), held-out images', ylim=(0, 1))
-    right.legend()
+        axes.plot(iterations, [row[key] for row in training], label=key)
+    box, mask = metrics['coco/bbox_mAP'], metrics['coco/segm_mAP']
+    title = f'after training: box AP {box:.3f}, mask AP {mask:.3f} (0.50:0.95, held-out images)'
+    axes.set(xlabel='iteration', ylabel='training loss', ylim=(0, None), title=title)
+    axes.legend()
     figure.savefig(path, dpi=120)
+    plt.close(figure)
 
 
 def outlined(
@@ -107,12 +103,12 @@ def main() -> None:
     args = parser.parse_args()
     scalars = read_scalars(args.work_dir)
     curve, pictures = args.work_dir / 'learning_curve.png', args.work_dir / 'predictions.png'
-    draw_learning_curve(scalars, curve)
     with open(args.predictions, 'rb') as file:  # written by our own test run
         predictions = pickle.load(file)
     draw_predictions(predictions, args.annotations, pictures, args.count, args.threshold)
     tests = sorted(args.work_dir.glob('*/*.json'), key=lambda path: path.stat().st_mtime)
     metrics = json.loads(tests[-1].read_text())
+    draw_learning_curve(scalars, metrics, curve)
     losses = [row['loss'] for row in scalars if 'loss' in row]
     print(f'training loss    {losses[0]:.2f} -> {losses[-1]:.2f}')
     print(f'box AP           {metrics["coco/bbox_mAP"]:.3f} (COCO 0.50:0.95, held-out images)')
