@@ -55,31 +55,34 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         decay_type = self.paramwise_cfg.get('decay_type', 'layer_wise')
         num_layers = self._num_layers(backbone, decay_type)
         id_of = layer_wise_id if decay_type == 'layer_wise' else stage_wise_id
-        groups: dict[tuple[int, float], dict] = {}
+        groups: dict[tuple[int, bool], dict] = {}
         for name, param in module.named_parameters():
             if not param.requires_grad:
                 continue
             decays = param.ndim > 1 and not name.endswith('.bias')
-            weight_decay = self.base_wd if decays else 0.0
             depth = num_layers + 1
             if name.startswith(prefix):
                 depth = id_of(name.removeprefix(prefix), num_layers)
-            if (depth, weight_decay) not in groups:
+            if (depth, decays) not in groups:
                 scale = decay_rate ** (num_layers + 1 - depth)
-                groups[depth, weight_decay] = dict(
+                groups[depth, decays] = dict(
                     params=[],
                     param_names=[],
                     lr=scale * self.base_lr,
-                    weight_decay=weight_decay,
                 )
-            group = groups[depth, weight_decay]
+                if not decays:
+                    groups[depth, decays]['weight_decay'] = 0.0
+                elif self.base_wd is not None:
+                    groups[depth, decays]['weight_decay'] = self.base_wd
+            group = groups[depth, decays]
             group['params'].append(param)
             group['param_names'].append(name)
         params.extend(groups.values())
-        for (depth, weight_decay), group in sorted(groups.items()):
+        for depth, decays in sorted(groups):
+            group = groups[depth, decays]
             print_log(
-                f'{decay_type} decay, id {depth}: lr {group["lr"]:.3g}, weight decay '
-                f'{weight_decay:g}, {len(group["params"])} parameters',
+                f'{decay_type} decay, id {depth}: lr {group["lr"]:.3g}, '
+                f'{len(group["params"])} parameters {"with" if decays else "without"} weight decay',
                 logger='current',
             )
 

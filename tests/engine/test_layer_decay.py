@@ -73,6 +73,22 @@ def test_num_layers_defaults_to_what_the_depth_needs():
     assert scales == {0.5**k for k in range(11)}
 
 
+def test_an_optimizer_without_weight_decay_of_its_own():
+    """Its default stays for weights; biases and norms never decay."""
+    model = Model(dict(depths=(1,) * 4, channels=(32,) * 4))
+    wrapper = build_optim_wrapper(
+        model,
+        dict(
+            constructor='mmspanet.LayerDecayOptimWrapperConstructor',
+            paramwise_cfg=dict(decay_rate=0.5),
+            optimizer=dict(type='AdamW', lr=1.0),
+        ),
+    )
+    for group in wrapper.optimizer.param_groups:
+        decays = any(param.ndim > 1 for param in group['params'])
+        assert group['weight_decay'] == (0.01 if decays else 0.0)
+
+
 def test_too_few_layers_are_refused():
     with torch.device('meta'):
         model = Model('s36-pure')
