@@ -12,7 +12,7 @@ start=$SECONDS
 say() { printf '\n== %s\n' "$*"; }
 
 say 'making the data set'
-$python tools/make_shapes.py coco --root data/shapes --train 1900 --val 200
+$python tools/make_shapes.py coco --root data/shapes --train 1600 --val 200
 say 'training'
 rm -rf "$work_dir"
 # The test below is the validation.
