@@ -26,7 +26,7 @@ optim_wrapper = dict(
     type='OptimWrapper',
     constructor='mmspanet.LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(decay_rate=1.0),  # one rate for all; norms and biases don't decay
-    optimizer=dict(type='AdamW', lr=4e-3, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=5.0),
 )
 param_scheduler = [
