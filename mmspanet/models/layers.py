@@ -52,8 +52,9 @@ class StarReLU(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        # pow(), not square(): autocast raises it to float32, where a square can't overflow.
-        return self.scale * F.relu(x).pow(2) + self.bias
+        # A square overflows float16 from 256 on, and autocast raises pow() on GPUs only.
+        z = F.relu(x.float() if x.dtype == torch.float16 else x)
+        return (self.scale * z.pow(2) + self.bias).to(self.scale.dtype)
 
 
 class DropPath(nn.Module):
