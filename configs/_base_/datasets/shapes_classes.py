@@ -1,4 +1,5 @@
-# The embedded data set in ImageNet layout: python tools/make_shapes.py writes it.
+# The embedded data set in ImageNet layout: python tools/make_shapes.py writes it. One object
+# fills each image, so half the size, 64 px, shows it as well and costs a quarter.
 dataset_type = 'ImageNet'
 data_root = 'data/shapes/imagenet'
 metainfo = dict(classes=('star', 'cross', 'ring', 'crescent', 'bolt'))
@@ -8,11 +9,16 @@ data_preprocessor = dict(
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=64, interpolation='area'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='RandomFlip', prob=0.5, direction='vertical'),
     dict(type='PackInputs'),
 ]
-test_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=64, interpolation='area'),
+    dict(type='PackInputs'),
+]
 train_dataloader = dict(
     batch_size=32,
     num_workers=1,

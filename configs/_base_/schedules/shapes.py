@@ -1,0 +1,9 @@
+# What the three configs on the embedded data set share: AdamW with one rate for all layers.
+optim_wrapper = dict(
+    type='OptimWrapper',
+    constructor='mmspanet.LayerDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(decay_rate=1.0),  # one rate for all; norms and biases don't decay
+    optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
+    clip_grad=dict(max_norm=5.0),
+)
+randomness = dict(seed=0)
