@@ -45,6 +45,13 @@ def assert_trains_and_groups(cfg: Config, model, losses: dict) -> None:
     assert grouped == len([p for p in model.parameters() if p.requires_grad])
 
 
+def number_of_classes(model: Config) -> int:
+    if 'roi_head' not in model:
+        return model.bbox_head.num_classes
+    heads = model.roi_head.bbox_head
+    return (heads[-1] if isinstance(heads, list) else heads).num_classes
+
+
 @pytest.mark.parametrize('file', FILES['det'])
 def test_detection(file):
     mmdet_registry = pytest.importorskip('mmdet.registry')
@@ -52,10 +59,11 @@ def test_detection(file):
 
     cfg = load(file)
     model = build(cfg, mmdet_registry.MODELS)
-    classes = cfg.model.roi_head.bbox_head.num_classes
+    with_mask = 'roi_head' in cfg.model
+    classes = number_of_classes(cfg.model)
     # Boxes over most of the image, so that every head has positives to learn from.
     inputs = demo_mm_inputs(
-        2, [[3, 128, 128]] * 2, num_items=[3, 2], num_classes=classes, with_mask=True
+        2, [[3, 128, 128]] * 2, num_items=[3, 2], num_classes=classes, with_mask=with_mask
     )
     data = model.data_preprocessor(inputs, training=True)
     for sample in data['data_samples']:
@@ -120,29 +128,111 @@ def test_classification(file):
 # --- what the recipes of the spec say -----------------------------------------------------------
 
 
+# The published table: drop path by variant, and what each recipe adds to it.
+DROP_PATH = {
+    's18-pure': 0.2,
+    's18-hybrid': 0.15,
+    's36-pure': 0.3,
+    's36-hybrid': 0.3,
+    'm36-pure': 0.4,
+    'm36-hybrid': 0.4,
+    'b36-pure': 0.6,
+    'b36-hybrid': 0.6,
+}
+CHANNELS = dict(
+    s18=[64, 128, 320, 512],
+    s36=[64, 128, 320, 512],
+    m36=[96, 192, 384, 576],
+    b36=[128, 256, 512, 768],
+)
+RELEASED = [
+    (task, file)
+    for task, files in FILES.items()
+    for file in files
+    if '_coco' in file or '_ade20k' in file or '_in1k' in file
+]
+
+
+def variant(file: str) -> str:
+    size, family = file.split('spanetv2-')[1].split('_')[0].split('-')[:2]
+    return f'{size}-{family}'
+
+
+def recipe(file: str) -> Config:
+    return Config.fromfile(CONFIGS / file)
+
+
+def files(*parts: str) -> list[str]:
+    found = [file for _, file in RELEASED if all(part in file for part in parts)]
+    assert found
+    return found
+
+
 def test_front_doors_are_s18_pure():
     for file in ('det/maskrcnn_spanetv2.py', 'seg/upernet_spanetv2.py', 'cls/spanetv2.py'):
-        backbone = Config.fromfile(CONFIGS / file).model.backbone
+        backbone = recipe(file).model.backbone
         assert backbone.type == 'mmspanet.SPANetV2'
         assert backbone.arch == 's18-pure'
-        assert backbone.drop_path_rate == 0.2
 
 
-def test_mask_rcnn_recipe():
-    cfg = Config.fromfile(CONFIGS / 'det/maskrcnn_spanetv2.py')
-    optimizer = cfg.optim_wrapper.optimizer
-    assert (optimizer.lr, optimizer.weight_decay, optimizer.betas) == (1e-4, 0.05, (0.9, 0.999))
-    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
-    assert cfg.optim_wrapper.get('clip_grad') is None
-    assert cfg.optim_wrapper.paramwise_cfg == dict(
-        decay_rate=0.95, decay_type='layer_wise', num_layers=6
+def test_every_published_row_has_its_config():
+    names = [Path(file).name for _, file in RELEASED]
+    four = ['s18-pure', 's18-hybrid', 's36-pure', 's36-hybrid']
+    wanted = (
+        [f'mask-rcnn_spanetv2-{v}_' for v in four[:2]]
+        + [f'cascade-mask-rcnn_spanetv2-{v}_' for v in four]
+        + [f'upernet_spanetv2-{v}_h{width}_' for v in four for width in (320, 512)]
+        + [f'fpn_spanetv2-{v}_' for v in four]
+        + [f'spanetv2-{v}_' for v in DROP_PATH]
+        + [f'spanetv2-{v}-scaled-sigmoid_' for v in ('s18-pure', 's36-hybrid')]
     )
-    gpus = 4
-    assert cfg.train_dataloader.batch_size * gpus == cfg.auto_scale_lr.base_batch_size == 8
-    assert cfg.auto_scale_lr.base_batch_size * cfg.optim_wrapper.accumulative_counts == 16
+    for start in wanted:
+        assert len([name for name in names if name.startswith(start)]) == 1, start
+
+
+@pytest.mark.parametrize(('task', 'file'), RELEASED)
+def test_backbone_of_a_recipe(task, file):
+    cfg = recipe(file)
+    backbone, arch = cfg.model.backbone, variant(file)
+    assert (backbone.arch, backbone.drop_path_rate) == (arch, DROP_PATH[arch])
+    revised = 'scaled-sigmoid' in file
+    assert backbone.get('scaled_sigmoid', False) is revised
+    assert backbone.get('interleave', True) is not revised
+    channels = CHANNELS[arch[:3]]
+    if task == 'cls':
+        assert cfg.model.neck.in_channels == channels[-1]
+        assert cfg.model.head.in_channels == 4 * channels[-1]
+        return
+    assert backbone.init_cfg == dict(type='Pretrained', checkpoint=f'spanetv2://{arch}')
+    inputs = cfg.model.decode_head.in_channels if 'upernet' in file else cfg.model.neck.in_channels
+    assert inputs == (channels[1:] if 'retinanet' in file else channels)
+    assert {'tta_model', 'tta_pipeline'} <= set(cfg)
+
+
+# (images a GPU, accumulated iterations, lr, decay rate) on 4 GPUs.
+COCO_3X = {'/mask-rcnn': (2, 2, 1e-4, 0.95), '/cascade': (1, 4, 2e-4, 0.7)}
+
+
+@pytest.mark.parametrize('file', files('3x_coco'))
+def test_coco_3x_recipe(file):
+    cfg = recipe(file)
+    images, accumulated, lr, decay = next(v for k, v in COCO_3X.items() if k in file)
+    wrapper = cfg.optim_wrapper
+    optimizer = wrapper.optimizer
+    assert (optimizer.lr, optimizer.weight_decay, optimizer.betas) == (lr, 0.05, (0.9, 0.999))
+    assert wrapper.type == 'AmpOptimWrapper'
+    assert wrapper.get('clip_grad') is None
+    layers = 6 if variant(file).startswith('s18') else 9  # 3 + 18 blocks / 3
+    assert wrapper.paramwise_cfg == dict(
+        decay_rate=decay, decay_type='layer_wise', num_layers=layers
+    )
+    assert wrapper.accumulative_counts == accumulated
+    assert cfg.train_dataloader.batch_size == images
+    assert cfg.auto_scale_lr.base_batch_size == 4 * images
+    assert 4 * images * accumulated == 16
     warmup, steps = cfg.param_scheduler
     assert (warmup.end, warmup.start_factor, warmup.by_epoch) == (1000, 0.001, False)
-    assert warmup.end // cfg.optim_wrapper.accumulative_counts == 500  # optimizer steps
+    assert warmup.end // accumulated == (500 if accumulated == 2 else 250)  # optimizer steps
     assert (steps.milestones, steps.gamma, cfg.train_cfg.max_epochs) == ([27, 33], 0.1, 36)
     flip, choice = cfg.train_dataloader.dataset.pipeline[2:4]
     assert flip.prob == 0.5
@@ -156,12 +246,26 @@ def test_mask_rcnn_recipe():
     assert (cfg.model.neck.out_channels, cfg.model.neck.num_outs) == (256, 5)
 
 
-def test_upernet_recipe():
-    cfg = Config.fromfile(CONFIGS / 'seg/upernet_spanetv2.py')
+@pytest.mark.parametrize('file', files('/cascade'))
+def test_cascade_heads(file):
+    model = recipe(file).model
+    for head in model.roi_head.bbox_head:
+        assert (head.num_shared_convs, head.num_shared_fcs) == (4, 1)
+        assert head.norm_cfg.type == 'SyncBN'
+        assert (head.loss_bbox.type, head.loss_bbox.loss_weight) == ('GIoULoss', 10.0)
+        assert head.reg_decoded_bbox
+        assert not head.reg_class_agnostic
+    assert [stage.assigner.pos_iou_thr for stage in model.train_cfg.rcnn] == [0.5, 0.6, 0.7]
+
+
+@pytest.mark.parametrize('file', files('160k_ade20k'))
+def test_upernet_recipe(file):
+    cfg = recipe(file)
     optimizer = cfg.optim_wrapper.optimizer
     assert (optimizer.lr, optimizer.weight_decay, optimizer.betas) == (1e-4, 0.05, (0.9, 0.999))
+    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
     assert cfg.optim_wrapper.paramwise_cfg == dict(
-        decay_rate=0.9, decay_type='stage_wise', num_layers=7
+        decay_rate=0.9, decay_type='stage_wise', num_layers=7 if '-s18-' in file else 11
     )
     warmup, poly = cfg.param_scheduler
     assert (warmup.start_factor, warmup.begin, warmup.end) == (1e-6, 0, 1500)
@@ -169,27 +273,61 @@ def test_upernet_recipe():
     assert cfg.train_cfg.max_iters == 160000
     assert cfg.train_dataloader.batch_size * 4 == cfg.auto_scale_lr.base_batch_size == 16
     assert cfg.model.test_cfg == dict(mode='slide', crop_size=(512, 512), stride=(341, 341))
-    assert cfg.model.decode_head.channels == 512
+    assert cfg.model.decode_head.channels == (320 if '_h320_' in file else 512)
     auxiliary = cfg.model.auxiliary_head
     assert (auxiliary.in_channels, auxiliary.in_index, auxiliary.channels) == (320, 2, 256)
     assert auxiliary.loss_decode.loss_weight == 0.4
+
+
+@pytest.mark.parametrize('file', files('/fpn_'))
+def test_semantic_fpn_recipe(file):
+    cfg = recipe(file)
+    wrapper = cfg.optim_wrapper
+    assert wrapper.type == 'AmpOptimWrapper'
+    assert 'constructor' not in wrapper  # no layer decay
+    assert wrapper.optimizer == dict(type='AdamW', lr=2e-4, weight_decay=1e-4)
+    assert cfg.param_scheduler == [
+        dict(type='PolyLR', power=0.9, eta_min=0.0, by_epoch=False, begin=0, end=40000)
+    ]
+    assert cfg.train_cfg.max_iters == 40000
+    assert cfg.train_dataloader.batch_size * 4 == cfg.auto_scale_lr.base_batch_size == 32
+    assert cfg.train_dataloader.dataset.type == 'ADE20KDataset'  # not repeated
+    assert 'ResizeToMultiple' not in [t.type for t in cfg.test_dataloader.dataset.pipeline]
+    assert cfg.model.test_cfg == dict(mode='whole')
+    assert (cfg.model.neck.out_channels, cfg.model.decode_head.channels) == (256, 128)
+
+
+@pytest.mark.parametrize('file', files('ade20k'))
+def test_ade20k_data(file):
+    cfg = recipe(file)
     pipeline = {step.type: step for step in cfg.train_dataloader.dataset.pipeline}
     assert pipeline['RandomCrop'].crop_size == (512, 512)
     assert pipeline['RandomCrop'].cat_max_ratio == 0.75
     assert pipeline['RandomResize'].ratio_range == (0.5, 2.0)
+    assert pipeline['RandomResize'].scale == (2048, 512)
+    assert 'PhotoMetricDistortion' in pipeline
     assert pipeline['LoadAnnotations'].reduce_zero_label
+    assert cfg.test_dataloader.dataset.pipeline[1].scale == (2048, 512)
     scales = cfg.tta_pipeline[1].transforms[0]
     assert [s.scale[1] / 512 for s in scales] == [0.5, 0.75, 1.0, 1.25, 1.5, 1.75]
 
 
-def test_imagenet_recipe():
-    cfg = Config.fromfile(CONFIGS / 'cls/spanetv2.py')
-    optimizer = cfg.optim_wrapper.optimizer
-    assert (optimizer.type, optimizer.lr, optimizer.weight_decay) == ('AdamW', 4e-3, 0.05)
+@pytest.mark.parametrize('file', files('in1k'))
+def test_imagenet_recipe(file):
+    cfg = recipe(file)
+    arch, wrapper = variant(file), cfg.optim_wrapper
+    name, lr = ('Lamb', 8e-3) if arch.endswith('hybrid') else ('AdamW', 4e-3)
+    optimizer = wrapper.optimizer
+    assert (optimizer.type, optimizer.lr, optimizer.weight_decay) == (name, lr, 0.05)
+    in_float32 = arch in ('s36-pure', 'm36-hybrid', 'b36-hybrid')
+    assert wrapper.type == ('OptimWrapper' if in_float32 else 'AmpOptimWrapper')
+    assert ('-amp-' in file) is not in_float32
+    clip = dict(max_norm=1.0) if arch == 'b36-hybrid' else None
+    assert wrapper.get('clip_grad') == clip
     assert cfg.train_dataloader.batch_size * 8 == cfg.auto_scale_lr.base_batch_size
-    assert cfg.auto_scale_lr.base_batch_size * cfg.optim_wrapper.accumulative_counts == 4096
+    assert cfg.auto_scale_lr.base_batch_size * wrapper.accumulative_counts == 4096
     warmup, cosine = cfg.param_scheduler
-    assert warmup.start_factor * optimizer.lr == pytest.approx(1e-6)
+    assert warmup.start_factor * lr == pytest.approx(1e-6)
     assert (warmup.end, cosine.begin, cosine.end, cosine.eta_min) == (20, 20, 300, 1e-5)
     assert cfg.train_cfg.max_epochs == 300
     assert [a.alpha for a in cfg.model.train_cfg.augments] == [0.8, 1.0]
@@ -200,6 +338,14 @@ def test_imagenet_recipe():
     assert pipeline['RandomErasing'].erase_prob == 0.25
     resize = cfg.test_dataloader.dataset.pipeline[1]
     assert (resize.scale, resize.interpolation) == (224, 'bicubic')
+
+
+def test_lamb_of_the_hybrids_builds():
+    mmpretrain_registry = pytest.importorskip('mmpretrain.registry')
+    cfg = load(files('cls', 's18-hybrid', 'amp')[0])
+    cfg.model.data_preprocessor = cfg.data_preprocessor
+    model = mmpretrain_registry.MODELS.build(cfg.model)
+    assert type(build_optim_wrapper(model, cfg.optim_wrapper).optimizer).__name__ == 'Lamb'
 
 
 def test_one_dimensional_parameters_of_the_classifier_do_not_decay():

@@ -2,7 +2,7 @@
 
 import argparse
 
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import METRICS
 from mmengine.runner import Runner
 
@@ -11,9 +11,8 @@ from mmspanet.engine import launch
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='path of the config file')
+    launch.add_run_options(parser)
     parser.add_argument('checkpoint', help='path or URL of the checkpoint')
-    parser.add_argument('--work-dir', help='folder of the log and the metrics')
     parser.add_argument(
         '--out',
         help='where predictions go: a .pkl file (detection, classification) '
@@ -21,22 +20,6 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--show-dir', help='folder for pictures of the predictions')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='settings that replace those of the config, such as test_dataloader.batch_size=8',
-    )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='what started the processes',
-    )
-    parser.add_argument(
-        '--local_rank', '--local-rank', type=int, default=0, help='set by launchers'
-    )
     return parser.parse_args()
 
 
@@ -70,10 +53,7 @@ def augment(cfg: Config) -> None:
 
 def main() -> None:
     args = parse_args()
-    launch.set_local_rank(args.local_rank)
-    cfg = launch.load_config(args.config, args.cfg_options)
-    cfg.launcher = args.launcher
-    cfg.work_dir = launch.work_dir(args.config, args.work_dir, cfg)
+    cfg = launch.start_config(args)
     launch.use_checkpoint(cfg, args.checkpoint)
     segments = cfg.default_scope == 'mmseg'
     if args.out and not segments and not args.out.endswith(('.pkl', '.pickle')):

@@ -2,7 +2,6 @@
 
 import argparse
 
-from mmengine.config import DictAction
 from mmengine.runner import Runner
 
 from mmspanet.engine import launch
@@ -10,8 +9,7 @@ from mmspanet.engine import launch
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='path of the config file')
-    parser.add_argument('--work-dir', help='folder of logs and checkpoints')
+    launch.add_run_options(parser)
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -24,31 +22,12 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help="scale the learning rate by the batch size over the config's base_batch_size",
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='settings that replace those of the config, such as optim_wrapper.optimizer.lr=1e-4',
-    )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='what started the processes',
-    )
-    parser.add_argument(
-        '--local_rank', '--local-rank', type=int, default=0, help='set by launchers'
-    )
     return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    launch.set_local_rank(args.local_rank)
-    cfg = launch.load_config(args.config, args.cfg_options)
-    cfg.launcher = args.launcher
-    cfg.work_dir = launch.work_dir(args.config, args.work_dir, cfg)
+    cfg = launch.start_config(args)
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')

@@ -10,13 +10,11 @@ SCHEME = 'spanetv2://'
 FOLDER = Path('checkpoints')
 URL = 'https://github.com/DoranLyong/SPANetV2-official/releases/download/ImageNet-1K/'
 
-# The names that the authors' configs use; of M36 and B36-hybrid, no name is known.
+# As the authors' configs name them; of M36 and B36-hybrid, whose names were not seen, by analogy.
 FILES = {
-    's18-pure': 'spanetv2_s18_pure_res-scale_Full-ExSPAM.pth',
-    's18-hybrid': 'spanetv2_s18_hybrid_k7_res-scale_Full-ExSPAM.pth',
-    's36-pure': 'spanetv2_s36_pure_res-scale_Full-ExSPAM.pth',
-    's36-hybrid': 'spanetv2_s36_hybrid_k7_res-scale_Full-ExSPAM.pth',
-    'b36-pure': 'spanetv2_b36_pure_res-scale_Full-ExSPAM.pth',
+    f'{size}-{family}': f'spanetv2_{size}_{infix}_res-scale_Full-ExSPAM.pth'
+    for size in ('s18', 's36', 'm36', 'b36')
+    for family, infix in (('pure', 'pure'), ('hybrid', 'hybrid_k7'))
 }
 
 

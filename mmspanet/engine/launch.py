@@ -1,5 +1,6 @@
 """What our train and test scripts do to a config before the Runner gets it."""
 
+import argparse
 import os
 import sys
 import zipfile
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
 
 from mmspanet.errors import CheckpointError, InputError
@@ -24,6 +25,38 @@ def one_line_errors() -> Iterator[None]:
         sys.exit(f'error: {error}')
     except KeyboardInterrupt:
         sys.exit('interrupted')
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that training and testing share."""
+    parser.add_argument('config', help='path of the config file')
+    parser.add_argument('--work-dir', help='folder of logs, metrics and checkpoints')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that replace those of the config, such as train_dataloader.batch_size=8',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what started the processes',
+    )
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0, help='set by launchers'
+    )
+
+
+def start_config(args: argparse.Namespace) -> Config:
+    """The config of a run, from the arguments of :func:`add_run_options`."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))  # where MMEngine reads it
+    cfg = load_config(args.config, args.cfg_options)
+    cfg.launcher = args.launcher
+    folder = args.work_dir or cfg.get('work_dir')
+    cfg.work_dir = folder or str(Path('work_dirs') / Path(args.config).stem)
+    return cfg
 
 
 def load_config(path: str, options: dict[str, Any] | None) -> Config:
@@ -64,7 +97,7 @@ def fit_to_machine(cfg: Config) -> None:
         loader['pin_memory'] = False
     if pinned:
         _notice('pinned memory is off: there is no accelerator to copy to')
-    if _replace_type(cfg.model, 'SyncBN', 'BN'):
+    if replace_sync_bn(cfg.model):
         _notice('SyncBN is BN: it needs an accelerator')
     if cfg.get('launcher', 'none') == 'none':
         return
@@ -76,6 +109,18 @@ def fit_to_machine(cfg: Config) -> None:
     dist.init_process_group('gloo')
     cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None)
     _notice(f'{dist.get_world_size()} CPU processes are joined by gloo')
+
+
+def replace_sync_bn(node: Any) -> bool:
+    """Turn every SyncBN of a nested config into BN; whether there was one."""
+    if isinstance(node, dict):
+        found = node.get('type') == 'SyncBN'
+        if found:
+            node['type'] = 'BN'
+        return any([found, *(replace_sync_bn(value) for value in node.values())])
+    if isinstance(node, (list, tuple)):
+        return any([replace_sync_bn(value) for value in node])
+    return False
 
 
 def check_data(cfg: Config, parts: tuple[str, ...]) -> None:
@@ -121,31 +166,9 @@ def use_checkpoint(cfg: Config, path: str) -> None:
     cfg.load_from = path
 
 
-def work_dir(config: str, given: str | None, cfg: Config) -> str:
-    """The folder of a run: the option, else the config's ``work_dir``, else after the config."""
-    return given or cfg.get('work_dir') or str(Path('work_dirs') / Path(config).stem)
-
-
-def set_local_rank(rank: int) -> None:
-    """Publish the launcher's local rank where MMEngine reads it."""
-    os.environ.setdefault('LOCAL_RANK', str(rank))
-
-
 def _notice(text: str) -> None:
     if os.environ.get('RANK', '0') == '0':
         print(f'no accelerator: {text}.', flush=True)
-
-
-def _replace_type(node: Any, old: str, new: str) -> bool:
-    """Replace every ``type=old`` in a nested config; whether there was one."""
-    if isinstance(node, dict):
-        found = node.get('type') == old
-        if found:
-            node['type'] = new
-        return any([found, *(_replace_type(value, old, new) for value in node.values())])
-    if isinstance(node, (list, tuple)):
-        return any([_replace_type(value, old, new) for value in node])
-    return False
 
 
 def _datasets(dataset: ConfigDict, place: str) -> Iterator[tuple[str, ConfigDict]]:

@@ -1,6 +1,7 @@
 """The spectral re-scaling filter (SRF): one learned gain per channel and frequency."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -36,7 +37,7 @@ class SpectralRescalingFilter(nn.Module):
     def forward(self, u: Tensor) -> Tensor:
         """Filter maps of shape (B, C, H, W); the output is contiguous."""
         size = (u.shape[-2], u.shape[-1])
-        with torch.autocast(u.device.type, enabled=False):
+        with _without_autocast(u.device.type):
             spectrum = torch.fft.rfft2(_at_least_float32(u), norm='ortho')
             s = torch.fft.irfft2(spectrum * self._gain_at(size), s=size, norm='ortho')
         return s.to(u.dtype)
@@ -119,6 +120,12 @@ def _unchanged(seen: list[tuple[Tensor, int]], weights: Sequence[Tensor]) -> boo
         w._version == version and w.data_ptr() == old.data_ptr() and w.dtype == old.dtype
         for w, (old, version) in zip(weights, seen, strict=True)
     )
+
+
+def _without_autocast(device_type: str) -> AbstractContextManager:
+    if not torch.amp.is_autocast_available(device_type):  # such as meta
+        return nullcontext()
+    return torch.autocast(device_type, enabled=False)
 
 
 def _at_least_float32(x: Tensor) -> Tensor:

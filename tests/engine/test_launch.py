@@ -153,5 +153,5 @@ def test_a_file_that_can_not_be_fetched_names_both_remedies(monkeypatch, tmp_pat
     (tmp_path / 'checkpoints').mkdir()
     torch.save(dict(weight=torch.ones(1)), tmp_path / 'checkpoints' / release.FILES['s18-pure'])
     assert release.load_from_release('spanetv2://s18-pure')['weight'] == 1
-    with pytest.raises(ValueError, match='m36-pure is not published'):
-        release.load_from_release('spanetv2://m36-pure')
+    with pytest.raises(ValueError, match='t18-pure is not published'):
+        release.load_from_release('spanetv2://t18-pure')

@@ -2,9 +2,11 @@
 
 import logging
 from collections import OrderedDict
+from pathlib import Path
 
 import pytest
 import torch
+from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import load_checkpoint, load_state_dict
 from torch import nn
 
@@ -191,3 +193,20 @@ def test_a_detector_of_another_backbone_is_refused(tmp_path):
     torch.save({'backbone.layer1.0.weight': torch.ones(1)}, tmp_path / 'resnet.pth')
     with pytest.raises(CheckpointError, match='fills nothing'):
         load_checkpoint(Detector(), str(tmp_path / 'resnet.pth'))
+
+
+def test_image_classifier_of_mmpretrain_takes_the_bare_file(tmp_path):
+    registry = pytest.importorskip('mmpretrain.registry')
+    from mmengine.config import Config
+
+    config = Config.fromfile(Path(__file__).parents[2] / 'configs/cls/spanetv2.py')
+    config.model.train_cfg = None
+    init_default_scope('mmpretrain')
+    classifier = registry.MODELS.build(config.model).eval()
+    torch.save(golden.state_dict('s18_pure'), tmp_path / 'authors.pth')
+    load_checkpoint(classifier, str(tmp_path / 'authors.pth'), strict=True)
+    reference = golden.load('s18_pure')
+    image = golden.image(reference['input_seed'], [2, 3, 224, 224])
+    with torch.no_grad():
+        logits = classifier.head(classifier.extract_feat(image))
+    golden.assert_probe(logits, reference['logits_224'])

@@ -1,0 +1,12 @@
+# Ours: the authors publish no Mask R-CNN of this size.
+_base_ = ['./mask-rcnn_spanetv2-s18-pure_fpn_4xb2-amp-ms-crop-3x_coco.py']
+
+model = dict(
+    backbone=dict(
+        arch='s36-pure',
+        drop_path_rate=0.3,
+        init_cfg=dict(type='Pretrained', checkpoint='spanetv2://s36-pure'),
+    )
+)
+# 18 blocks in stage 3 have the layer-wise ids 3 to 8, so the decay needs n = 9.
+optim_wrapper = dict(paramwise_cfg=dict(num_layers=9))
