@@ -1,0 +1,52 @@
+"""Render the leaderboard as Markdown and as a self-contained page, in docs/leaderboard.
+
+Its source are the metafiles of configs/, docs/leaderboard/peers.yml and what tools/reproduce.py
+appended to docs/leaderboard/reproduced.yml.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from mmspanet.leaderboard import TABLES, Row, markdown, read_rows
+
+ROOT = Path(__file__).parents[1]
+TEMPLATE = Path(__file__).parent / 'misc' / 'leaderboard.html'
+INTRO = """# Leaderboard
+
+Written by `python tools/leaderboard.py`; don't edit. Status *paper*: published by SPANetV2's
+authors, single numbers without error bars, not measured here. *peer*: as the peer's README prints
+it. *ours*: a config of ours, with figures only where we measured them. *reproduced*: measured by
+`tools/reproduce.py` with the checkpoint that the row names.
+
+*MACs printed* are the source's own; the authors' COCO and UperNet figures leave out attention's
+two quadratic products. *Counted* are all of them by `tools/analysis_tools/get_flops.py`: products
+of weights, of attention, FFTs, norms and elementwise operations. Parameters of our rows are counted
+without the ImageNet classifier that the authors' downstream models carry along.
+
+"""
+
+
+def page(rows: list[Row]) -> str:
+    """The HTML page, with the rows and the tables' titles inside."""
+    data = dict(
+        tables={key: dict(title=title, size=size) for key, (title, size) in TABLES.items()},
+        rows=[row.as_dict() for row in rows],
+    )
+    text = json.dumps(data, separators=(',', ':')).replace('</', '<\\/')
+    return TEMPLATE.read_text().replace('{{data}}', text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--root', type=Path, default=ROOT, help='the checkout to read and write')
+    root = parser.parse_args().root
+    rows = read_rows(root)
+    folder = root / 'docs' / 'leaderboard'
+    (folder / 'README.md').write_text(INTRO + markdown(rows))
+    (folder / 'index.html').write_text(page(rows))
+    print(f'{len(rows)} rows in {folder}/README.md and index.html')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,150 @@
+"""Test a checkpoint and say whether the claimed figures come out.
+
+The claim is the config's row in configs/*/metafile.yml. The result is appended to
+docs/leaderboard/reproduced.yml, from where tools/leaderboard.py takes it. Exit status: 0
+reproduced, 2 not reproduced.
+"""
+
+import argparse
+import datetime
+import hashlib
+import platform
+import subprocess
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from mmengine.runner import Runner
+
+from mmspanet.engine import launch
+from mmspanet.leaderboard import claimed_metrics
+
+ROOT = Path(__file__).parents[1]
+
+# Name of a claim: the metric of the library's evaluator, and the factor that makes it percent.
+MEASURED = {
+    'box AP': ('coco/bbox_mAP', 100),
+    'mask AP': ('coco/segm_mAP', 100),
+    'mIoU': ('mIoU', 1),
+    'top-1': ('accuracy/top1', 1),
+}
+LIBRARIES = ('mmengine', 'mmcv', 'mmdet', 'mmsegmentation', 'mmpretrain')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    launch.add_run_options(parser)
+    parser.add_argument('checkpoint', help='path or URL of the checkpoint')
+    parser.add_argument(
+        '--tolerance',
+        type=float,
+        default=0.1,
+        help='largest difference, in points of percent, that counts as reproduced (default 0.1)',
+    )
+    parser.add_argument(
+        '--root', type=Path, default=ROOT, help='checkout with the metafiles and the leaderboard'
+    )
+    return parser.parse_args()
+
+
+def compare(
+    claimed: dict[str, float], measured: dict[str, float], tolerance: float
+) -> dict[str, dict[str, float]]:
+    """Claim, measurement and difference of every claimed metric, in points of percent."""
+    compared = {}
+    for name, claim in claimed.items():
+        key, factor = MEASURED[name]
+        if key not in measured:
+            raise launch.InputError(
+                f'The test measured no {key}, which the claim of {name} {claim} needs.'
+            )
+        value = round(measured[key] * factor, 2)
+        difference = round(value - claim, 2)
+        compared[name] = dict(claimed=claim, measured=value, difference=difference)
+        said = 'reproduced' if abs(difference) <= tolerance else 'NOT reproduced'
+        print(f'{name}: claimed {claim}, measured {value}, difference {difference:+}: {said}')
+    return compared
+
+
+def checkpoint_hash(path: str) -> str:
+    """The first eight digits of a local file's SHA-256, as released checkpoints carry them."""
+    if not Path(path).is_file():
+        return path
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()[:8]
+
+
+def machine() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f'{torch.get_num_threads()} CPU threads, {platform.machine()}'
+
+
+def versions() -> dict[str, str]:
+    found = dict(python=platform.python_version(), torch=torch.__version__)
+    for name in LIBRARIES:
+        for distribution in (f'onedl-{name.replace("mmdet", "mmdetection")}', name):
+            try:
+                found[distribution] = version(distribution)
+                break
+            except PackageNotFoundError:
+                continue
+    return found
+
+
+def commit(root: Path) -> str:
+    run = subprocess.run(
+        ['git', 'rev-parse', '--short', 'HEAD'], cwd=root, capture_output=True, text=True
+    )
+    return run.stdout.strip() or 'unknown'
+
+
+def append(path: Path, entry: dict[str, Any]) -> None:
+    entries = (yaml.safe_load(path.read_text()) or []) if path.is_file() else []
+    entries.append(entry)
+    path.write_text(
+        '# Appended by tools/reproduce.py.\n' + yaml.safe_dump(entries, sort_keys=False)
+    )
+
+
+def main() -> None:
+    args = parse_args()
+    claimed = claimed_metrics(args.root / 'configs', Path(args.config).stem)
+    cfg = launch.start_config(args)
+    launch.use_checkpoint(cfg, args.checkpoint)
+    launch.fit_to_machine(cfg)
+    launch.check_data(cfg, ('test',))
+    start = time.monotonic()
+    measured = Runner.from_cfg(cfg).test()
+    compared = compare(claimed, measured, args.tolerance)
+    reproduced = all(abs(result['difference']) <= args.tolerance for result in compared.values())
+    entry = dict(
+        config=next(iter((args.root / 'configs').glob(f'*/{Path(args.config).stem}.py')))
+        .relative_to(args.root)
+        .as_posix(),
+        reproduced=reproduced,
+        tolerance=args.tolerance,
+        metrics=compared,
+        checkpoint=checkpoint_hash(args.checkpoint),
+        machine=machine(),
+        versions=versions(),
+        commit=commit(args.root),
+        seconds=round(time.monotonic() - start),
+        date=datetime.date.today().isoformat(),
+    )
+    path = args.root / 'docs/leaderboard/reproduced.yml'
+    append(path, entry)
+    print(f'{"reproduced" if reproduced else "NOT reproduced"}; appended to {path}')
+    sys.exit(0 if reproduced else 2)
+
+
+if __name__ == '__main__':
+    with launch.one_line_errors():
+        main()
