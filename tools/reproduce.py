@@ -7,7 +7,6 @@ reproduced, 2 not reproduced.
 
 import argparse
 import datetime
-import hashlib
 import platform
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import torch
 import yaml
 from mmengine.runner import Runner
 
+from mmspanet.checkpoints.files import file_hash
 from mmspanet.engine import launch
 from mmspanet.leaderboard import claimed_metrics
 
@@ -70,17 +70,6 @@ def compare(
     return compared
 
 
-def checkpoint_hash(path: str) -> str:
-    """The first eight digits of a local file's SHA-256, as released checkpoints carry them."""
-    if not Path(path).is_file():
-        return path
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()[:8]
-
-
 def machine() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
@@ -125,6 +114,7 @@ def main() -> None:
     measured = Runner.from_cfg(cfg).test()
     compared = compare(claimed, measured, args.tolerance)
     reproduced = all(abs(result['difference']) <= args.tolerance for result in compared.values())
+    file = Path(args.checkpoint)
     entry = dict(
         config=next(iter((args.root / 'configs').glob(f'*/{Path(args.config).stem}.py')))
         .relative_to(args.root)
@@ -132,7 +122,7 @@ def main() -> None:
         reproduced=reproduced,
         tolerance=args.tolerance,
         metrics=compared,
-        checkpoint=checkpoint_hash(args.checkpoint),
+        checkpoint=file_hash(file) if file.is_file() else args.checkpoint,
         machine=machine(),
         versions=versions(),
         commit=commit(args.root),

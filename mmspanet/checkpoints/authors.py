@@ -59,6 +59,26 @@ def backbone_to_authors(state_dict: Mapping[str, Tensor]) -> StateDict:
     return {re.sub(r'(\.res_scale[12])$', r'\1.scale', key): theirs[key] for key in theirs}
 
 
+def model_from_authors(state_dict: Mapping[str, Tensor]) -> StateDict:
+    """Translate a whole file of the authors into our layout.
+
+    A bare ImageNet file becomes one of mmpretrain's ImageClassifier, a file of a
+    detector or segmentor keeps its keys but for those under ``backbone.``.
+    """
+    if any(key.startswith('backbone.') for key in state_dict):
+        return _map_backbone(state_dict, backbone_from_authors)
+    return _map_backbone(classifier_from_authors(state_dict), backbone_from_authors)
+
+
+def model_to_authors(state_dict: Mapping[str, Tensor]) -> StateDict:
+    """Translate a whole file of ours into the authors' layout: :func:`model_from_authors` back."""
+    theirs = _map_backbone(state_dict, backbone_to_authors)
+    if 'neck.fc.weight' not in theirs:
+        return theirs
+    names = tuple((ours, authors) for authors, ours in _CLASSIFIER_NAMES)
+    return {_renamed(key, names): value for key, value in theirs.items()}
+
+
 def classifier_from_authors(state_dict: Mapping[str, Tensor]) -> StateDict:
     """Sort a bare ImageNet file into the parts of mmpretrain's ImageClassifier.
 
@@ -66,6 +86,16 @@ def classifier_from_authors(state_dict: Mapping[str, Tensor]) -> StateDict:
     keep the authors' layout.
     """
     return {_renamed(key, _CLASSIFIER_NAMES): value for key, value in state_dict.items()}
+
+
+def _map_backbone(
+    state_dict: Mapping[str, Tensor], translate: Callable[[StateDict], StateDict]
+) -> StateDict:
+    """Apply ``translate`` to the entries under ``backbone.``, whose keys come without it."""
+    prefix = 'backbone.'
+    inside = {k.removeprefix(prefix): v for k, v in state_dict.items() if k.startswith(prefix)}
+    outside = {k: v for k, v in state_dict.items() if not k.startswith(prefix)}
+    return {prefix + key: value for key, value in translate(inside).items()} | outside
 
 
 def _map_mixers(

@@ -7,8 +7,10 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
@@ -160,9 +162,35 @@ def check_checkpoint(path: str) -> None:
         )
 
 
+def check_head_width(cfg: Config, path: str) -> None:
+    """Check that a checkpoint of UperNet is as wide as the config's UPerHead.
+
+    The authors' printed costs fit a width of 512, their config says 320: files of either
+    may turn up, and a mismatch would otherwise leave most of the head at random.
+
+    Raises:
+        CheckpointError: Names both widths and the remedy.
+    """
+    head = cfg.model.get('decode_head', ConfigDict())
+    if '://' in path or head.get('type') != 'UPerHead':
+        return
+    try:
+        file = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
+    except (UnpicklingError, RuntimeError):
+        return  # a training checkpoint, or an old format: the Runner reads it
+    weight = file.get('state_dict', file).get('decode_head.fpn_bottleneck.conv.weight')
+    if weight is not None and weight.shape[0] != head.channels:
+        raise CheckpointError(
+            f'The UPerHead of {path} is {weight.shape[0]} channels wide, that of the config '
+            f'{head.channels}: take the config whose name has h{weight.shape[0]}, or '
+            f'--cfg-options model.decode_head.channels={weight.shape[0]}.'
+        )
+
+
 def use_checkpoint(cfg: Config, path: str) -> None:
     """Have the Runner load ``path``, and nothing else on the way."""
     check_checkpoint(path)
+    check_head_width(cfg, path)
     cfg.load_from = path
 
 

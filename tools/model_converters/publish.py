@@ -1,0 +1,24 @@
+"""Make a training checkpoint fit to be published: weights only, with its hash in the name.
+
+Reading it runs code that the file may hold: publish only what you trained.
+"""
+
+import argparse
+from pathlib import Path
+
+from mmspanet.checkpoints.files import publish
+from mmspanet.engine import launch
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('checkpoint', type=Path, help='checkpoint of a training run')
+    parser.add_argument('out', type=Path, help='file to write, without the hash: NAME.pth')
+    args = parser.parse_args()
+    launch.check_checkpoint(str(args.checkpoint))
+    print(publish(args.checkpoint, args.out))
+
+
+if __name__ == '__main__':
+    with launch.one_line_errors():
+        main()
