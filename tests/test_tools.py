@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
 
 ROOT = Path(__file__).parents[1]
 
@@ -179,3 +181,74 @@ def test_slurm_command_line(script, arguments, expected, tmp_path):
         text=True,
     )
     assert shown.stdout.strip() == expected
+
+
+def test_reproduce_says_what_came_out(shapes_root, tmp_path):
+    """An untrained classifier against a claim that it meets, and one that it doesn't."""
+    short = options('cls', shapes_root)
+    run(['tools/train.py', CONFIGS['cls'], '--work-dir', tmp_path, *short])
+    checkpoint = (tmp_path / 'last_checkpoint').read_text()
+    root = tmp_path / 'root'
+    (root / 'docs/leaderboard').mkdir(parents=True)
+    (root / 'configs/cls').mkdir(parents=True)
+    (root / CONFIGS['cls']).write_text('')
+    metafile = root / 'configs/cls/metafile.yml'
+    row = (ROOT / 'configs/cls/metafile.yml').read_text()
+    command = ['tools/reproduce.py', CONFIGS['cls'], checkpoint, '--root', root]
+    command += ['--work-dir', tmp_path / 'again', *short]
+    metafile.write_text(row)  # claims 98.5
+    assert 'NOT reproduced' in run(command, check=False)
+    path = root / 'docs/leaderboard/reproduced.yml'
+    missed = yaml.safe_load(path.read_text())
+    top1 = missed[0]['metrics']['top-1']['measured']
+    metafile.write_text(row.replace('Top 1 Accuracy: 98.5', f'Top 1 Accuracy: {top1}'))
+    run(command)  # status 0
+    entries = yaml.safe_load(path.read_text())
+    assert [entry['reproduced'] for entry in entries] == [False, True]
+    assert entries[1]['config'] == CONFIGS['cls']
+    assert len(entries[1]['checkpoint']) == 8
+
+
+def test_an_authors_detector_works_everywhere(shapes_root, tmp_path):
+    """Their layout, with a dead classifier, in test.py, init_detector, DetInferencer, convert.py.
+
+    The detector is a small one of ours, written in the authors' layout, so that all must agree.
+    """
+    short = options('det', shapes_root)
+    run(['tools/train.py', CONFIGS['det'], '--work-dir', tmp_path, *short])
+    trained = (tmp_path / 'last_checkpoint').read_text()
+    published = run(
+        ['tools/model_converters/publish.py', trained, tmp_path / 'small.pth']
+    ).splitlines()[-1]
+    theirs = tmp_path / 'theirs.pth'
+    run(['tools/model_converters/convert.py', published, theirs, '--to', 'authors'])
+    file = torch.load(theirs, weights_only=True)
+    assert any('token_mixer.filter_1' in key for key in file['state_dict'])
+    file['state_dict']['backbone.norm.weight'] = torch.ones(192)
+    file['state_dict']['backbone.head.fc1.weight'] = torch.ones(768, 192)
+    torch.save(file, theirs)
+    image = next((shapes_root / 'coco/val2017').glob('*.jpg'))
+    script = tmp_path / 'infer.py'
+    script.write_text(f"""
+import sys, torch
+from mmdet.apis import DetInferencer, inference_detector, init_detector
+config = {str(ROOT / CONFIGS['det'])!r}
+boxes = []
+for path in sys.argv[1:]:
+    found = inference_detector(init_detector(config, path, device='cpu'), {str(image)!r})
+    boxes.append(found.pred_instances.bboxes)
+    inferencer = DetInferencer(config, path, device='cpu', show_progress=False)
+    boxes.append(torch.tensor(inferencer({str(image)!r})['predictions'][0]['bboxes']))
+assert len(boxes[0]) and all(torch.equal(boxes[0], other) for other in boxes[1:])
+print('equal', len(boxes))
+""")
+    assert 'equal 4' in run([script, published, theirs])
+    log = run(['tools/test.py', CONFIGS['det'], theirs, '--work-dir', tmp_path / 'test', *short])
+    assert 'coco/segm_mAP' in log
+    assert 'size mismatch' not in log
+    assert 'missing keys' not in log
+    back = tmp_path / 'back.pth'
+    run(['tools/model_converters/convert.py', theirs, back, '--to', 'ours'])
+    ours = torch.load(published, weights_only=True)['state_dict']
+    again = torch.load(back, weights_only=True)['state_dict']
+    assert all(torch.equal(again[key], ours[key]) for key in ours)

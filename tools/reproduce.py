@@ -62,7 +62,7 @@ def compare(
             raise launch.InputError(
                 f'The test measured no {key}, which the claim of {name} {claim} needs.'
             )
-        value = round(measured[key] * factor, 2)
+        value = round(float(measured[key]) * factor, 2)
         difference = round(value - claim, 2)
         compared[name] = dict(claimed=claim, measured=value, difference=difference)
         said = 'reproduced' if abs(difference) <= tolerance else 'NOT reproduced'
@@ -77,7 +77,7 @@ def machine() -> str:
 
 
 def versions() -> dict[str, str]:
-    found = dict(python=platform.python_version(), torch=torch.__version__)
+    found = dict(python=platform.python_version(), torch=str(torch.__version__))
     for name in LIBRARIES:
         for distribution in (f'onedl-{name.replace("mmdet", "mmdetection")}', name):
             try:
