@@ -5,6 +5,7 @@ the modules named in ``locations`` when it looks ``X`` up. A config therefore
 needs no ``custom_imports``.
 """
 
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import Registry
@@ -16,3 +17,4 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     scope='mmspanet',
     locations=['mmspanet.engine'],
 )
+HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmspanet', locations=['mmspanet.engine'])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -252,3 +253,14 @@ print('equal', len(boxes))
     ours = torch.load(published, weights_only=True)['state_dict']
     again = torch.load(back, weights_only=True)['state_dict']
     assert all(torch.equal(again[key], ours[key]) for key in ours)
+
+
+def test_fault_drill(tmp_path):
+    log = run(
+        ['tools/misc/fault_drill.py', '--kills', '2', '--epochs', '12', '--damage-every', '2',
+         '--work-dir', tmp_path / 'drill']
+    )  # fmt: skip
+    assert 'kills survived: 2' in log
+    weights = re.search(r'equal bit for bit: (\d+) of (\d+)', log)
+    assert weights
+    assert weights[1] == weights[2]

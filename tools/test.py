@@ -19,6 +19,9 @@ def parse_args() -> argparse.Namespace:
         'or a folder of PNG maps (segmentation)',
     )
     parser.add_argument('--show-dir', help='folder for pictures of the predictions')
+    parser.add_argument(
+        '--deploy', action='store_true', help='fold the backbone into its faster deployed form'
+    )
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     return parser.parse_args()
 
@@ -63,6 +66,8 @@ def main() -> None:
         cfg.test_evaluator.keep_results = True
     if args.show_dir:
         draw_pictures(cfg, args.show_dir)
+    if args.deploy:
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='mmspanet.DeployHook')]
     if args.tta:
         augment(cfg)
     launch.fit_to_machine(cfg)

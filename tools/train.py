@@ -38,10 +38,13 @@ def main() -> None:
             )
         cfg.auto_scale_lr.enable = True
     if args.resume:
+        resumed = args.resume
+        if resumed == 'auto':
+            resumed = launch.newest_whole_checkpoint(cfg.work_dir)
+        else:
+            launch.check_checkpoint(resumed)
         cfg.resume = True
-        cfg.load_from = None
-        if args.resume != 'auto':
-            launch.use_checkpoint(cfg, args.resume)
+        cfg.load_from = resumed  # None: nothing there yet, so it starts at the beginning
     launch.fit_to_machine(cfg)
     launch.check_data(cfg, ('train', 'val'))
     Runner.from_cfg(cfg).train()

@@ -1,3 +1,4 @@
+from .hooks import DeployHook, EpochSeedHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
 
-__all__ = ['LayerDecayOptimWrapperConstructor']
+__all__ = ['DeployHook', 'EpochSeedHook', 'LayerDecayOptimWrapperConstructor']

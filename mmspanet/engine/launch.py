@@ -162,6 +162,37 @@ def check_checkpoint(path: str) -> None:
         )
 
 
+def newest_whole_checkpoint(work_dir: str) -> str | None:
+    """The checkpoint that ``--resume auto`` continues from: the newest that is not damaged.
+
+    Files that are cut short or fail their checksums are passed over with a warning.
+    None where the folder holds no checkpoint at all.
+
+    Raises:
+        CheckpointError: If it holds checkpoints, but no whole one.
+    """
+    found = [*Path(work_dir).glob('epoch_*.pth'), *Path(work_dir).glob('iter_*.pth')]
+    found.sort(key=lambda path: int(path.stem.split('_')[-1]), reverse=True)
+    for path in found:
+        if is_whole(path):
+            return str(path)
+        print(f'warning: the checkpoint {path} is damaged and passed over.', flush=True)
+    if found:
+        raise CheckpointError(
+            f'All checkpoints in {work_dir} are damaged: start anew in another --work-dir.'
+        )
+    return None
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a checkpoint file is complete and passes its checksums."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, EOFError):
+        return False
+
+
 def check_head_width(cfg: Config, path: str) -> None:
     """Check that a checkpoint of UperNet is as wide as the config's UPerHead.
 

@@ -20,27 +20,27 @@ class LayerNorm2d(nn.LayerNorm):
 
 
 class PointwiseLinear(nn.Linear):
-    """A Linear layer over the channels of a (B, C, H, W) map, without bias.
+    """A Linear layer over the channels of a (B, C, H, W) map; without bias, but when deployed.
 
     The product is taken as a 1x1 convolution on a CPU, where oneDNN's
     convolution runs at about twice the speed of the matrix product behind
     ``F.linear``, and as ``F.linear`` elsewhere; both compute the same function.
     """
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(in_channels, out_channels, bias=False)
+    def __init__(self, in_channels: int, out_channels: int, bias: bool = False) -> None:
+        super().__init__(in_channels, out_channels, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         product = _product_by_conv2d if x.device.type == 'cpu' else _product_by_linear
-        return product(x, self.weight)
+        return product(x, self.weight, self.bias)
 
 
-def _product_by_conv2d(x: Tensor, weight: Tensor) -> Tensor:
-    return F.conv2d(x, weight[:, :, None, None])
+def _product_by_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    return F.conv2d(x, weight[:, :, None, None], bias)
 
 
-def _product_by_linear(x: Tensor, weight: Tensor) -> Tensor:
-    return F.linear(x.permute(0, 2, 3, 1), weight).permute(0, 3, 1, 2)
+def _product_by_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    return F.linear(x.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)
 
 
 class StarReLU(nn.Module):

@@ -28,7 +28,7 @@ class Downsample(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.pre_norm = LayerNorm2d(in_channels)
+        self.pre_norm: nn.Module = LayerNorm2d(in_channels)
         self.conv = nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -71,10 +71,10 @@ class SPAM(nn.Module):
         query = F.gelu(self.query(x))
         context = self.context(x).chunk(self.heads, dim=1)
         u = torch.cat([conv(c) for conv, c in zip(self.convs, context, strict=True)], dim=1)
-        modulator = self._modulator(self.srf(u))
-        return self.proj(query * modulator)
+        return self.proj(query * self.modulator(self.srf(u)))
 
-    def _modulator(self, s: Tensor) -> Tensor:
+    def modulator(self, s: Tensor) -> Tensor:
+        """Mix the heads of the filtered context s, (B, C, H, W), into m of the same shape."""
         if self.interleave:
             # (B, head, channel, H, W) -> (B, H, W, channel, head), in the one copy of the layout.
             s = s.unflatten(1, (self.heads, -1)).permute(0, 3, 4, 2, 1).flatten(3)

@@ -13,6 +13,7 @@ from mmspanet.checkpoints import backbone_from_authors, classifier_from_authors
 from mmspanet.errors import CheckpointError
 from mmspanet.registry import MODELS
 
+from .deploy import deploy_block, deploy_downsample
 from .layer_ids import layer_wise_id, num_layer_wise_ids
 from .layers import LayerNorm2d
 from .metaformer import Downsample, MetaFormerBlock, Stem
@@ -101,6 +102,7 @@ class SPANetV2(BaseModule):
             )
         if not 0.0 <= drop_path_rate < 1.0:
             raise ValueError(f'drop_path_rate={drop_path_rate} must lie in [0, 1).')
+        self.deployed = False
         self.frozen_stages = frozen_stages
         self.with_cp = with_cp
         self.scaled_sigmoid = scaled_sigmoid
@@ -228,8 +230,29 @@ class SPANetV2(BaseModule):
                 outs.append(out.contiguous())
         return tuple(outs)
 
+    def switch_to_deploy(self) -> None:
+        """Bring the model into its deployed form, in place: the same outputs, faster.
+
+        For testing only, and for good: afterwards training, saving and loading weights are
+        errors. A second call does nothing. Outputs agree to rounding, 1e-4 relative.
+        """
+        if self.deployed:
+            return
+        self.eval()
+        for layer in self.downsample_layers:
+            if isinstance(layer, Downsample):
+                deploy_downsample(layer)
+        for i, stage in enumerate(self.stages):
+            self.stages[i] = nn.Sequential(*map(deploy_block, stage.children()))
+        self.requires_grad_(False)
+        self.eval()
+        self.deployed = True
+        self.register_state_dict_pre_hook(_refuse_to_save)
+
     def train(self, mode: bool = True) -> 'SPANetV2':
         """Set the mode of all but the frozen stages."""
+        if mode and self.deployed:
+            raise RuntimeError(_DEPLOYED.format('trained'))
         super().train(mode)
         self._freeze_stages()
         return self
@@ -262,10 +285,22 @@ class SPANetV2(BaseModule):
             state_dict.update({prefix + k: v for k, v in translated.items()})
 
 
+_DEPLOYED = (
+    'A deployed SPANetV2 can not be {}: its weights are folded. Build it anew from its config '
+    'and checkpoint.'
+)
+
+
+def _refuse_to_save(*_: Any) -> None:
+    raise RuntimeError(_DEPLOYED.format('saved'))
+
+
 def _translate_checkpoint(
     backbone: SPANetV2, state_dict: dict[str, Any], prefix: str, *_: Any
 ) -> None:
     """Load hook: bring the entries under ``prefix`` into our layout, or say why they don't fit."""
+    if backbone.deployed:
+        raise RuntimeError(_DEPLOYED.format('loaded into'))
     given = {k.removeprefix(prefix): state_dict[k] for k in state_dict if k.startswith(prefix)}
     own = {k: v for k, v in backbone_from_authors(given).items() if not _is_left_out(backbone, k)}
     _refuse_other_function(backbone, own)

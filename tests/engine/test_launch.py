@@ -1,5 +1,6 @@
 """What the scripts do before the Runner: the machine's limits and the user's mistakes."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -155,3 +156,21 @@ def test_a_file_that_can_not_be_fetched_names_both_remedies(monkeypatch, tmp_pat
     assert release.load_from_release('spanetv2://s18-pure')['weight'] == 1
     with pytest.raises(ValueError, match='t18-pure is not published'):
         release.load_from_release('spanetv2://t18-pure')
+
+
+def test_resume_passes_damaged_checkpoints_over(tmp_path, capsys):
+    assert launch.newest_whole_checkpoint(str(tmp_path)) is None
+    for epoch in (2, 9, 10):
+        torch.save(dict(weight=torch.randn(1000)), tmp_path / f'epoch_{epoch}.pth')
+    assert launch.newest_whole_checkpoint(str(tmp_path)).endswith('epoch_10.pth')
+    os.truncate(tmp_path / 'epoch_10.pth', 3000)
+    flipped = bytearray((tmp_path / 'epoch_9.pth').read_bytes())
+    flipped[len(flipped) // 2] ^= 255
+    (tmp_path / 'epoch_9.pth').write_bytes(flipped)
+    assert launch.newest_whole_checkpoint(str(tmp_path)).endswith('epoch_2.pth')
+    warned = capsys.readouterr().out
+    assert 'epoch_10.pth is damaged' in warned
+    assert 'epoch_9.pth is damaged' in warned
+    (tmp_path / 'epoch_2.pth').write_bytes(b'')
+    with pytest.raises(CheckpointError, match='All checkpoints in'):
+        launch.newest_whole_checkpoint(str(tmp_path))

@@ -35,8 +35,8 @@ def test_both_paths_of_the_pointwise_product_agree(memory_format):
 def test_the_path_is_chosen_by_the_device(monkeypatch):
     import mmspanet.models.layers as layers
 
-    monkeypatch.setattr(layers, '_product_by_conv2d', lambda x, weight: 'conv2d')
-    monkeypatch.setattr(layers, '_product_by_linear', lambda x, weight: 'linear')
+    monkeypatch.setattr(layers, '_product_by_conv2d', lambda x, weight, bias: 'conv2d')
+    monkeypatch.setattr(layers, '_product_by_linear', lambda x, weight, bias: 'linear')
     layer = PointwiseLinear(3, 3)
     assert layer(torch.zeros(1, 3, 2, 2)) == 'conv2d'
     assert layer(torch.zeros(1, 3, 2, 2, device='meta')) == 'linear'

@@ -12,4 +12,5 @@ optim_wrapper = dict(
     ),
     clip_grad=dict(max_norm=5.0),
 )
+custom_hooks = [dict(type='mmspanet.EpochSeedHook')]  # a resumed run repeats the whole one
 randomness = dict(seed=0)
