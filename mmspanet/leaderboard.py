@@ -176,8 +176,8 @@ def _row_of_result(entry: dict[str, Any], by_config: dict[str, Row]) -> Row:
 # --- Markdown -----------------------------------------------------------------------------------
 
 
-def markdown_table(rows: list[Row]) -> str:
-    """The rows of one table in Markdown."""
+def markdown_table(rows: list[Row], root: str) -> str:
+    """The rows of one table in Markdown; ``root`` leads from the page to the checkout's root."""
     metrics = list(dict.fromkeys(name for row in rows for name in row.metrics))
     heads = [
         'model',
@@ -199,19 +199,19 @@ def markdown_table(rows: list[Row]) -> str:
             _number(row.counted),
             row.schedule,
             row.status,
-            _links(row),
+            _links(row, root),
         ]
         lines.append('| ' + ' | '.join(cells) + ' |')
     return '\n'.join(lines) + '\n'
 
 
 def markdown(rows: list[Row]) -> str:
-    """All tables in Markdown, each under its title."""
+    """All tables in Markdown, each under its title, for docs/leaderboard."""
     parts = []
     for key, (title, size) in TABLES.items():
         of_table = [row for row in rows if row.table == key]
         if of_table:
-            parts.append(f'### {title} (MACs at {size})\n\n{markdown_table(of_table)}')
+            parts.append(f'### {title} (MACs at {size})\n\n{markdown_table(of_table, "../../")}')
     return '\n'.join(parts)
 
 
@@ -223,10 +223,10 @@ def _number(value: float | None) -> str:
     return '-' if value is None else f'{value:g}'
 
 
-def _links(row: Row) -> str:
+def _links(row: Row, root: str) -> str:
     links = []
     if row.source:
         links.append(f'[{row.source.split("/")[-1]}]({row.source})')
     if row.config:
-        links.append(f'[config](../../{row.config})')
+        links.append(f'[config]({root}{row.config})')
     return ' '.join(links)

@@ -117,6 +117,9 @@ def test_rendered_files_are_up_to_date():
         stale
     )
     assert (folder / 'index.html').read_text() == leaderboard.page(rows), stale
+    text = (ROOT / 'README.md').read_text()
+    assert leaderboard.readme(text, rows) == text, stale
+    assert leaderboard.readme(text.replace('61.9', '99.9'), rows) == text
 
 
 def test_the_page_loads_nothing_from_elsewhere():

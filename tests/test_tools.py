@@ -264,3 +264,41 @@ def test_fault_drill(tmp_path):
     weights = re.search(r'equal bit for bit: (\d+) of (\d+)', log)
     assert weights
     assert weights[1] == weights[2]
+
+
+def test_an_authors_segmentor_works_everywhere(shapes_root, tmp_path):
+    """A small UperNet with random weights, in our layout and the authors': both must agree."""
+    image = next((shapes_root / 'ade/images/validation').glob('*.jpg'))
+    script = tmp_path / 'infer.py'
+    script.write_text(f"""
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from mmseg.apis import MMSegInferencer, inference_model, init_model
+from mmspanet.checkpoints import model_to_authors
+config = {str(ROOT / CONFIGS['seg'])!r}
+cfg = Config.fromfile(config)
+init_default_scope('mmseg')
+model = MODELS.build(cfg.model)
+model.init_weights()
+ours = model.state_dict()
+meta = dict(dataset_meta=dict(classes=cfg.metainfo.classes, palette=cfg.metainfo.palette))
+theirs = model_to_authors(ours) | {{'backbone.head.fc1.weight': torch.ones(4, 4)}}
+maps = []
+for name, weights in (('ours', ours), ('theirs', theirs)):
+    path = f'{tmp_path}/{{name}}.pth'
+    torch.save(dict(state_dict=weights, meta=meta), path)
+    maps.append(inference_model(init_model(config, path, device='cpu'), {str(image)!r}))
+    inferencer = MMSegInferencer(config, path, device='cpu')
+    maps.append(inferencer({str(image)!r}, return_datasamples=True))
+labels = [found.pred_sem_seg.data for found in maps]
+assert labels[0].unique().numel() > 1 and all(torch.equal(labels[0], x) for x in labels[1:])
+print('equal', len(labels))
+""")
+    assert 'equal 4' in run([script])
+    log = run(
+        ['tools/test.py', CONFIGS['seg'], tmp_path / 'theirs.pth', '--deploy',
+         '--work-dir', tmp_path / 'test', *options('seg', shapes_root)]
+    )  # fmt: skip
+    assert '1 SPANetV2 switched to the deployed form' in log
+    assert 'mIoU' in log

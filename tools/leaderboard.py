@@ -8,10 +8,11 @@ import argparse
 import json
 from pathlib import Path
 
-from mmspanet.leaderboard import TABLES, Row, markdown, read_rows
+from mmspanet.leaderboard import TABLES, Row, markdown, markdown_table, read_rows
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = Path(__file__).parent / 'misc' / 'leaderboard.html'
+MARKS = ('<!-- written by tools/leaderboard.py -->', '<!-- end -->')
 INTRO = """# Leaderboard
 
 Written by `python tools/leaderboard.py`; don't edit. Status *paper*: published by SPANetV2's
@@ -25,6 +26,14 @@ of weights, of attention, FFTs, norms and elementwise operations. Parameters of 
 without the ImageNet classifier that the authors' downstream models carry along.
 
 """
+
+
+def readme(text: str, rows: list[Row]) -> str:
+    """The README's text with its table of Shapes written anew between its two marks."""
+    before, rest = text.split(MARKS[0])
+    _, after = rest.split(MARKS[1])
+    shapes = [row for row in rows if row.table == 'shapes' and row.status == 'ours']
+    return f'{before}{MARKS[0]}\n{markdown_table(shapes, "")}{MARKS[1]}{after}'
 
 
 def page(rows: list[Row]) -> str:
@@ -45,7 +54,9 @@ def main() -> None:
     folder = root / 'docs' / 'leaderboard'
     (folder / 'README.md').write_text(INTRO + markdown(rows))
     (folder / 'index.html').write_text(page(rows))
-    print(f'{len(rows)} rows in {folder}/README.md and index.html')
+    path = root / 'README.md'
+    path.write_text(readme(path.read_text(), rows))
+    print(f'{len(rows)} rows in {folder}/README.md and index.html, Shapes in {path}')
 
 
 if __name__ == '__main__':
