@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From a fresh checkout to a trained, tested and drawn Mask R-CNN: bash tools/quickstart.sh
 # Sets up .venv, makes the embedded data set, trains a small SPANetV2 on it, tests it on held-out
-# images and draws what it found. On 2 CPU cores about 8 minutes after the set-up.
+# images and draws what it found. On 2 CPU cores 8 to 9 minutes after the set-up.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash tools/setup_env.sh
