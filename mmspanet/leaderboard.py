@@ -6,7 +6,7 @@
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +57,6 @@ class Row:
     source: str
     config: str = ''
     notes: str = ''
-
-    def as_dict(self) -> dict[str, Any]:
-        """The row as plain data."""
-        return asdict(self)
 
 
 def read_models(configs: Path) -> Iterator[dict[str, Any]]:
@@ -165,12 +161,12 @@ def _row_of_peer(table: str, entry: dict[str, Any], sources: dict[str, str]) -> 
 def _row_of_result(entry: dict[str, Any], by_config: dict[str, Row]) -> Row:
     row = by_config[entry['config']]
     measured = {name: result['measured'] for name, result in entry['metrics'].items()}
-    values = row.as_dict() | dict(
+    return replace(
+        row,
         status='reproduced' if entry['reproduced'] else 'not reproduced',
         metrics=measured,
         notes=f'{entry["date"]}, {entry["machine"]}, checkpoint {entry["checkpoint"]}',
     )
-    return Row(**values)
 
 
 # --- Markdown -----------------------------------------------------------------------------------

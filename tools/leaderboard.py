@@ -6,6 +6,7 @@ appended to docs/leaderboard/reproduced.yml.
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from mmspanet.leaderboard import TABLES, Row, markdown, markdown_table, read_rows
@@ -40,7 +41,7 @@ def page(rows: list[Row]) -> str:
     """The HTML page, with the rows and the tables' titles inside."""
     data = dict(
         tables={key: dict(title=title, size=size) for key, (title, size) in TABLES.items()},
-        rows=[row.as_dict() for row in rows],
+        rows=[asdict(row) for row in rows],
     )
     text = json.dumps(data, separators=(',', ':')).replace('</', '<\\/')
     return TEMPLATE.read_text().replace('{{data}}', text)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import Attention, MixAttention
+from .attention import Attention
 from .layers import LayerNorm2d, PointwiseLinear
 from .metaformer import Downsample, MetaFormerBlock, Mlp
 from .spam import SPAM
@@ -100,7 +100,7 @@ def deploy_downsample(layer: Downsample) -> None:
 def _deployed_mixer(mixer: nn.Module, norm_weight: Tensor) -> nn.Module:
     if isinstance(mixer, SPAM):
         return DeployedSPAM(mixer, norm_weight)
-    assert isinstance(mixer, (Attention, MixAttention))
+    assert isinstance(mixer, Attention)
     mixer.qkv = _linear(mixer.qkv.weight * norm_weight)
     return mixer
 
