@@ -7,3 +7,11 @@ class InputError(ValueError):
 
 class CheckpointError(RuntimeError):
     """A checkpoint that doesn't belong to the model it is loaded into."""
+
+
+class WriteError(OSError):
+    """A file that the disk did not take; what stood there before is untouched."""
+
+
+class DivergedError(RuntimeError):
+    """A training whose weights are no longer numbers."""

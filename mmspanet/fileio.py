@@ -5,6 +5,8 @@ from pathlib import Path
 
 from mmengine.fileio import LocalBackend, register_backend
 
+from mmspanet.errors import WriteError
+
 
 @register_backend('atomic')
 class AtomicBackend(LocalBackend):
@@ -19,17 +21,20 @@ class AtomicBackend(LocalBackend):
         """Write bytes to a file, which holds either all of them or what it held before.
 
         Raises:
-            OSError: If they can't be written, such as on a full disk.
+            WriteError: If they can't be written, such as on a full disk.
         """
         path = Path(filepath)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f'.{path.name}.{os.getpid()}')
+        temporary = path.with_name(f'.{path.name}.part')  # a resumed run writes over it
         try:
             with open(temporary, 'wb') as file:
                 file.write(obj)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
-        except BaseException:
+        except OSError as error:
             temporary.unlink(missing_ok=True)
-            raise
+            raise WriteError(
+                f'{path} could not be written ({error.strerror}): files written before are '
+                'untouched; make room, and go on with --resume.'
+            ) from error

@@ -2,7 +2,7 @@
 
 import json
 import os
-import re
+import pickle
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -255,15 +255,57 @@ print('equal', len(boxes))
     assert all(torch.equal(again[key], ours[key]) for key in ours)
 
 
-def test_fault_drill(tmp_path):
+@pytest.mark.parametrize('processes', [1, 2])
+def test_fault_drill(processes, tmp_path):
+    """The short form of tools/misc/fault_drill.sh: real kills, real damage, a disk that is full."""
     log = run(
-        ['tools/misc/fault_drill.py', '--kills', '2', '--epochs', '12', '--damage-every', '2',
-         '--work-dir', tmp_path / 'drill']
+        ['tools/misc/fault_drill.py', '--kills', '2', '--damage-every', '2',
+         '--processes', processes, '--work-dir', tmp_path / 'drill']
     )  # fmt: skip
-    assert 'kills survived: 2' in log
-    weights = re.search(r'equal bit for bit: (\d+) of (\d+)', log)
-    assert weights
-    assert weights[1] == weights[2]
+    seen = json.loads((tmp_path / 'drill' / 'drill.json').read_text())
+    assert seen['kills survived'] == 2, log
+    assert seen['newest checkpoints damaged'] == 1
+    assert seen['final tensors equal bit for bit'] > 100
+    assert seen['full disks' if processes == 1 else 'launches that restarted by themselves'] == 1
+
+
+class Bomb:
+    """Makes a file when it is read from a pickle."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize(
+    'command',
+    [
+        ['tools/test.py', CONFIGS['cls'], 'BOMB'],
+        ['tools/reproduce.py', CONFIGS['cls'], 'BOMB'],
+        ['tools/train.py', CONFIGS['cls'], '--resume', 'BOMB'],
+        ['tools/train.py', CONFIGS['cls'], '--resume'],
+        ['tools/train.py', CONFIGS['cls'], 'load_from=BOMB'],
+        ['tools/model_converters/publish.py', 'BOMB', 'out.pth'],
+        ['tools/model_converters/convert.py', 'BOMB', 'out.pth', '--to', 'ours'],
+    ],
+)
+def test_a_checkpoint_can_not_run_code(command, shapes_root, tmp_path):
+    """Nothing of a stranger's file is run, and its name is in the error."""
+    bomb = tmp_path / 'work' / 'epoch_1.pth'
+    bomb.parent.mkdir()
+    content = dict(state_dict=dict(a=torch.ones(1)), meta=Bomb(tmp_path / 'ran'))
+    torch.save(content, bomb, pickle_module=pickle)
+    if 'model_converters' not in command[0]:
+        place = command.index('load_from=BOMB') if 'load_from=BOMB' in command else len(command)
+        shortened = ['--work-dir', bomb.parent, *options('cls', shapes_root)]
+        command = [*command[:place], *shortened, *command[place:]]
+    command = [str(part).replace('BOMB', str(bomb)) for part in command]
+    log = run(command, check=False)
+    assert not (tmp_path / 'ran').exists()
+    assert 'epoch_1.pth' in log
+    assert 'trust' in log or 'UnpicklingError' in log
 
 
 def test_an_authors_segmentor_works_everywhere(shapes_root, tmp_path):

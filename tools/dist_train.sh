@@ -1,14 +1,24 @@
 #!/usr/bin/env bash
 # Train on several processes: bash tools/dist_train.sh CONFIG PROCESSES [options of train.py]
-# Across machines, set NNODES, NODE_RANK and MASTER_ADDR (and PORT) on each.
+# Across machines, set NNODES, NODE_RANK and MASTER_ADDR (and PORT) on each. With MAX_RESTARTS=n
+# and --resume, a launch that lost a worker goes on by itself, up to n times.
 set -euo pipefail
 if [ $# -lt 2 ]; then
-    sed -n '2,3s/^# //p' "$0" >&2
+    sed -n '2,4s/^# //p' "$0" >&2
     exit 2
 fi
 config=$1 processes=$2
-python -m torch.distributed.run \
-    --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" \
-    --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}" \
-    --nproc_per_node="$processes" \
+rendezvous=(
+    --node_rank="${NODE_RANK:-0}"
+    --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}"
+)
+if [ "${MAX_RESTARTS:-0}" -gt 0 ]; then
+    # The static rendezvous above would lead restarted workers to the addresses of the dead ones.
+    rendezvous=(
+        --max_restarts="$MAX_RESTARTS" --rdzv_backend=c10d --rdzv_id="${PORT:-29500}"
+        --rdzv_endpoint="${MASTER_ADDR:-127.0.0.1}:${PORT:-29500}"
+    )
+fi
+python -m torch.distributed.run "${rendezvous[@]}" \
+    --nnodes="${NNODES:-1}" --nproc_per_node="$processes" \
     "$(dirname "$0")/train.py" "$config" --launcher pytorch "${@:3}"

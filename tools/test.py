@@ -73,6 +73,7 @@ def main() -> None:
     launch.fit_to_machine(cfg)
     launch.check_data(cfg, ('test',))
     runner = Runner.from_cfg(cfg)
+    launch.check_fit(runner.model, args.checkpoint)
     if args.out and not segments:
         # MMDetection's own dump keeps masks run-length coded.
         dump = 'DumpDetResults' if cfg.default_scope == 'mmdet' else 'DumpResults'

@@ -38,16 +38,18 @@ def main() -> None:
             )
         cfg.auto_scale_lr.enable = True
     if args.resume:
-        resumed = args.resume
-        if resumed == 'auto':
-            resumed = launch.newest_whole_checkpoint(cfg.work_dir)
-        else:
-            launch.check_checkpoint(resumed)
         cfg.resume = True
-        cfg.load_from = resumed  # None: nothing there yet, so it starts at the beginning
+        cfg.load_from = args.resume
+        if args.resume == 'auto':  # None: nothing there yet, so it starts at the beginning
+            cfg.load_from = launch.newest_whole_checkpoint(cfg.work_dir)
+    if cfg.get('load_from'):
+        launch.check_checkpoint(cfg.load_from)
     launch.fit_to_machine(cfg)
     launch.check_data(cfg, ('train', 'val'))
-    Runner.from_cfg(cfg).train()
+    runner = Runner.from_cfg(cfg)
+    if cfg.resume and cfg.load_from:
+        launch.check_fit(runner.model, cfg.load_from)
+    runner.train()
 
 
 if __name__ == '__main__':

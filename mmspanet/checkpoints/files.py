@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmspanet.checkpoints.safe import training_globals
 from mmspanet.errors import CheckpointError
 
 
@@ -15,19 +16,29 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     """The state dict of a bare file or of one of the libraries' checkpoints, tensors on the CPU.
 
     Raises:
-        CheckpointError: If the file holds more than plain data, or no state dict.
+        CheckpointError: If the file would run foreign code, or holds no state dict.
     """
-    try:
-        file = torch.load(path, map_location='cpu', weights_only=True)
-    except UnpicklingError as error:
-        raise CheckpointError(
-            f'{path} holds Python objects beside its tensors, as training checkpoints do: if you '
-            'trust where it is from, first run tools/model_converters/publish.py on it.'
-        ) from error
+    file = read_checkpoint(path)
     state_dict = file.get('state_dict', file) if isinstance(file, dict) else None
     if not state_dict or not all(isinstance(value, Tensor) for value in state_dict.values()):
         raise CheckpointError(f'{path} holds no state dict, a mapping of names to tensors.')
     return dict(state_dict)
+
+
+def read_checkpoint(path: Path) -> Any:
+    """What a checkpoint holds, tensors on the CPU, read without running foreign code.
+
+    Raises:
+        CheckpointError: If it would run such code.
+    """
+    try:
+        with torch.serialization.safe_globals(training_globals()):
+            return torch.load(path, map_location='cpu', weights_only=True)
+    except UnpicklingError as error:
+        raise CheckpointError(
+            f'{path} holds more than weights and the state of a training, and is not read: take '
+            'it from a source that you trust, or have its author publish the weights alone.'
+        ) from error
 
 
 def file_hash(path: Path) -> str:
@@ -43,13 +54,12 @@ def publish(path: Path, out: Path) -> Path:
     """Write the weights of a training checkpoint, and nothing else but its data set's meta.
 
     Optimizer, schedule, messages and the second set of weights of an EMA hook stay
-    behind (``state_dict`` holds the averaged ones). Reading runs code that the file
-    may hold: publish only what you trained.
+    behind (``state_dict`` holds the averaged ones).
 
     Returns:
         The path written: ``out`` with the first eight digits of its SHA-256 in the name.
     """
-    checkpoint: dict[str, Any] = torch.load(path, map_location='cpu', weights_only=False)
+    checkpoint: dict[str, Any] = read_checkpoint(path)
     state_dict = {k: v.detach().clone() for k, v in checkpoint['state_dict'].items()}
     dataset_meta = checkpoint.get('meta', {}).get('dataset_meta') or {}
     plain = {key: dataset_meta[key] for key in ('classes', 'palette') if key in dataset_meta}

@@ -1,4 +1,9 @@
-from .hooks import DeployHook, EpochSeedHook
+from .hooks import DeployHook, EpochSeedHook, FiniteWeightsHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
 
-__all__ = ['DeployHook', 'EpochSeedHook', 'LayerDecayOptimWrapperConstructor']
+__all__ = [
+    'DeployHook',
+    'EpochSeedHook',
+    'FiniteWeightsHook',
+    'LayerDecayOptimWrapperConstructor',
+]

@@ -1,6 +1,7 @@
 """Hooks of the Runner."""
 
 import random
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from mmspanet.errors import DivergedError
 from mmspanet.models import SPANetV2
 from mmspanet.registry import HOOKS
 
@@ -25,6 +27,29 @@ class DeployHook(Hook):
         for backbone in backbones:
             backbone.switch_to_deploy()
         print_log(f'{len(backbones)} SPANetV2 switched to the deployed form.', logger='current')
+
+
+@HOOKS.register_module()
+class FiniteWeightsHook(Hook):
+    """End a training that diverged before it saves NaN in the place of good checkpoints.
+
+    MMEngine trains on with a loss of NaN, and ``max_keep_ckpts`` then removes one good file
+    after the other.
+    """
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Look through the weights that are about to be saved.
+
+        Raises:
+            DivergedError: Names the first that holds NaN or infinity.
+        """
+        for name, value in checkpoint['state_dict'].items():
+            if not value.isfinite().all():
+                raise DivergedError(
+                    f'{name} holds NaN or infinity after {runner.iter} iterations, and nothing was '
+                    f'saved: the checkpoints in {runner.work_dir} are from before; lower the '
+                    'learning rate, or clip gradients, and go on with --resume.'
+                )
 
 
 @HOOKS.register_module()

@@ -3,19 +3,23 @@
 import argparse
 import os
 import sys
+import traceback
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import torch
+import cv2
 import torch.distributed as dist
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from torch import nn
 
-from mmspanet.errors import CheckpointError, InputError
+from mmspanet.checkpoints.files import read_state_dict
+from mmspanet.checkpoints.safe import check_for_foreign_code, forbid_unsafe_loading
+from mmspanet.errors import CheckpointError, DivergedError, InputError, WriteError
 
 
 @contextmanager
@@ -23,8 +27,11 @@ def one_line_errors() -> Iterator[None]:
     """End the program with one line on stderr and status 1 at an error of the user's input."""
     try:
         yield
-    except (InputError, CheckpointError, FileNotFoundError) as error:
+    except (InputError, CheckpointError, DivergedError, FileNotFoundError, WriteError) as error:
         sys.exit(f'error: {error}')
+    except cv2.error:
+        traceback.print_exc()  # OpenCV doesn't name the file
+        sys.exit('error: an image is broken: python tools/misc/check_data.py CONFIG names it.')
     except KeyboardInterrupt:
         sys.exit('interrupted')
 
@@ -52,7 +59,11 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def start_config(args: argparse.Namespace) -> Config:
-    """The config of a run, from the arguments of :func:`add_run_options`."""
+    """The config of a run, from the arguments of :func:`add_run_options`.
+
+    From here on, no checkpoint can run code in this process.
+    """
+    forbid_unsafe_loading()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))  # where MMEngine reads it
     cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
@@ -135,18 +146,18 @@ def check_data(cfg: Config, parts: tuple[str, ...]) -> None:
         loader = cfg.get(f'{part}_dataloader')
         if loader is None:
             continue
-        for place, dataset in _datasets(loader['dataset'], f'{part}_dataloader.dataset'):
+        for place, dataset in leaf_datasets(loader['dataset'], f'{part}_dataloader.dataset'):
             for setting, path in _dataset_paths(dataset):
                 if not path.exists():
                     raise FileNotFoundError(_says_missing_data(path, f'{place}.{setting}'))
 
 
 def check_checkpoint(path: str) -> None:
-    """Check that a local checkpoint is there and is a whole PyTorch file.
+    """Check that a local checkpoint is there, whole, and nothing but a checkpoint.
 
     Raises:
         FileNotFoundError: If it is not there.
-        CheckpointError: If it is something else or cut short.
+        CheckpointError: If it is something else, cut short, or would run foreign code.
     """
     if '://' in path:
         return
@@ -160,6 +171,8 @@ def check_checkpoint(path: str) -> None:
         raise CheckpointError(
             f'The checkpoint {path} is not a PyTorch file, or is cut short: copy it again.'
         )
+    if not is_legacy:
+        check_for_foreign_code(path)
 
 
 def newest_whole_checkpoint(work_dir: str) -> str | None:
@@ -205,16 +218,40 @@ def check_head_width(cfg: Config, path: str) -> None:
     head = cfg.model.get('decode_head', ConfigDict())
     if '://' in path or head.get('type') != 'UPerHead':
         return
-    try:
-        file = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
-    except (UnpicklingError, RuntimeError):
-        return  # a training checkpoint, or an old format: the Runner reads it
-    weight = file.get('state_dict', file).get('decode_head.fpn_bottleneck.conv.weight')
+    weight = read_state_dict(Path(path)).get('decode_head.fpn_bottleneck.conv.weight')
     if weight is not None and weight.shape[0] != head.channels:
         raise CheckpointError(
             f'The UPerHead of {path} is {weight.shape[0]} channels wide, that of the config '
             f'{head.channels}: take the config whose name has h{weight.shape[0]}, or '
             f'--cfg-options model.decode_head.channels={weight.shape[0]}.'
+        )
+
+
+def check_fit(model: nn.Module, path: str) -> None:
+    """Check that a local checkpoint holds the weights of ``model`` (maybe wrapped), all of them.
+
+    MMEngine loads what fits and leaves the rest at random, with a warning.
+
+    Raises:
+        CheckpointError: Names a weight that is missing, of another size, or of a deeper backbone.
+    """
+    if '://' in path:
+        return
+    is_wrapped = is_model_wrapper(model) or isinstance(model, BaseTTAModel)
+    inner: nn.Module = model.module if is_wrapped else model  # type: ignore[assignment]
+    try:
+        missing, unexpected = inner.load_state_dict(read_state_dict(Path(path)), strict=False)
+    except CheckpointError:
+        raise
+    except RuntimeError as error:
+        difference = next(line for line in str(error).splitlines() if 'size mismatch' in line)
+        raise CheckpointError(f'{path} is of another model: {difference.strip()}') from error
+    foreign = [key for key in unexpected if key.startswith('backbone.')]
+    if missing or foreign:
+        kind, keys = ('lacks', missing) if missing else ('has beyond it', foreign)
+        raise CheckpointError(
+            f'{path} is of another model than the config: it {kind} {len(keys)} tensors, such as '
+            f'{keys[0]}.'
         )
 
 
@@ -230,13 +267,13 @@ def _notice(text: str) -> None:
         print(f'no accelerator: {text}.', flush=True)
 
 
-def _datasets(dataset: ConfigDict, place: str) -> Iterator[tuple[str, ConfigDict]]:
+def leaf_datasets(dataset: ConfigDict, place: str) -> Iterator[tuple[str, ConfigDict]]:
     """The data sets inside wrappers such as RepeatDataset and ConcatDataset."""
     if 'dataset' in dataset:
-        yield from _datasets(dataset['dataset'], f'{place}.dataset')
+        yield from leaf_datasets(dataset['dataset'], f'{place}.dataset')
     elif 'datasets' in dataset:
         for i, child in enumerate(dataset['datasets']):
-            yield from _datasets(child, f'{place}.datasets.{i}')
+            yield from leaf_datasets(child, f'{place}.datasets.{i}')
     else:
         yield place, dataset
 

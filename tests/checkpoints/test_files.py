@@ -58,8 +58,7 @@ def test_published_file_is_plain_and_named_by_its_hash(tmp_path):
         meta=dict(cfg='...', dataset_meta=dict(classes=('a', 'b'), palette=[(1, 2, 3)])),
     )
     torch.save(checkpoint, tmp_path / 'epoch_1.pth')
-    with pytest.raises(CheckpointError, match=r'publish\.py'):
-        read_state_dict(tmp_path / 'epoch_1.pth')
+    assert_same(read_state_dict(tmp_path / 'epoch_1.pth'), weights)
     path = publish(tmp_path / 'epoch_1.pth', tmp_path / 'out' / 'model.pth')
     assert [p.name for p in path.parent.iterdir()] == [path.name]
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -83,7 +82,7 @@ def test_code_in_a_file_is_not_run(tmp_path):
             return Path.touch, (tmp_path / 'ran',)
 
     torch.save(dict(state_dict=Bomb()), tmp_path / 'bomb.pth', pickle_module=pickle)
-    with pytest.raises(CheckpointError, match='Python objects'):
+    with pytest.raises(CheckpointError, match='holds more than weights'):
         read_state_dict(tmp_path / 'bomb.pth')
     assert not (tmp_path / 'ran').exists()
 

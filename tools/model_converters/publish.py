@@ -1,7 +1,4 @@
-"""Make a training checkpoint fit to be published: weights only, with its hash in the name.
-
-Reading it runs code that the file may hold: publish only what you trained.
-"""
+"""Make a training checkpoint fit to be published: weights only, with its hash in the name."""
 
 import argparse
 from pathlib import Path

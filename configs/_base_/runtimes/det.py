@@ -10,6 +10,7 @@ default_hooks = dict(
         max_keep_ckpts=3,
         backend_args=dict(backend='atomic'),  # of mmspanet: no half-written file
     ),
+    finite_weights=dict(type='mmspanet.FiniteWeightsHook'),  # no NaN in checkpoints
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='DetVisualizationHook'),
 )

@@ -1,0 +1,231 @@
+"""What is wrong with a data set, found before a training does."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import ConfigDict
+from mmengine.registry import DATASETS, init_default_scope
+from PIL import Image
+
+IGNORE_LABEL = 255  # of segmentation maps: MMSegmentation's ignore_index
+
+EXIF_ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found in a data set.
+
+    Attributes:
+        kind: What it is, one of :data:`FAULTS` or :data:`NOTES`.
+        file: The file that holds it.
+        detail: What distinguishes it, such as an annotation's id.
+    """
+
+    kind: str
+    file: Path
+    detail: str = ''
+
+
+# What stops a run or spoils its result.
+FAULTS = {
+    'missing': 'there is no such file',
+    'broken image': 'empty, cut short or no image: the run stops when it comes to it',
+    'malformed annotations': 'not JSON, or without its lists of images, annotations, categories',
+    'wrong classes': "the config's classes are not the file's categories in the file's order",
+    'wrong size': 'the image, turned by its EXIF mark, differs from its annotation or its map',
+    'unknown image': 'an annotation of an image that the file does not list',
+    'unknown category': 'an annotation of a category that the file does not list: it is dropped',
+    'incomplete annotation': 'no bbox, area or category: loading stops',
+    'degenerate polygon': 'fewer than three points or an odd number of coordinates',
+    'empty box': 'under one pixel wide or high, or wholly outside the image: it is dropped',
+    'label out of range': 'a label beyond the classes: an index error, or a wrong loss',
+    'not a label map': 'a segmentation map with several channels',
+    'no images': 'the data set is empty',
+}
+
+# What is read well enough, and worth knowing.
+NOTES = {
+    '16-bit image': 'read with 8 bits',
+    'transparent image': 'read without its transparency',
+    'turned by EXIF': 'read turned: annotations have to fit the turned image',
+    'without instances': 'no annotated object: skipped in training where filter_empty_gt is set',
+    'box over the edge': 'partly outside the image: the loader keeps it as it is',
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image of a data set, with what its annotation says about it.
+
+    Attributes:
+        image: Its file.
+        size: Width and height in pixels that the annotation states; None if it states none.
+        label_map: Its segmentation map; None where there is none.
+        labels: Values that the map may hold beside ``IGNORE_LABEL``.
+    """
+
+    image: Path
+    size: tuple[int, int] | None = None
+    label_map: Path | None = None
+    labels: range = range(0)
+
+
+def read_samples(dataset: ConfigDict, scope: str) -> tuple[list[Sample], list[Finding]]:
+    """The images of a data set, and what is wrong with its annotations.
+
+    Args:
+        dataset: The data set's part of a config, without wrappers such as RepeatDataset.
+        scope: ``default_scope`` of the config: mmdet (COCO's format), mmseg or mmpretrain.
+    """
+    init_default_scope(scope)
+    if scope == 'mmdet':
+        return read_coco(dataset)
+    try:
+        built = DATASETS.build(ConfigDict(dataset, pipeline=[], lazy_init=False))
+    except (AssertionError, OSError, RuntimeError, ValueError) as error:
+        place = Path(dataset.get('data_root', ''), dataset.get('ann_file', ''))
+        kind = 'missing' if isinstance(error, FileNotFoundError) else 'malformed annotations'
+        return [], [Finding(kind, place, str(error))]
+    infos = [built.get_data_info(i) for i in range(len(built))]
+    classes = len(built.metainfo['classes'] or ())
+    if scope == 'mmseg':
+        first = 0 if not built.reduce_zero_label else 1
+        labels = range(0, classes + first)
+        return [
+            Sample(Path(info['img_path']), None, Path(info['seg_map_path']), labels)
+            for info in infos
+        ], []
+    samples = [Sample(Path(info['img_path'])) for info in infos]
+    outside = [
+        Finding('label out of range', Path(info['img_path']), str(info['gt_label']))
+        for info in infos
+        if not 0 <= info['gt_label'] < classes
+    ]
+    return samples, outside
+
+
+def read_coco(dataset: ConfigDict) -> tuple[list[Sample], list[Finding]]:
+    """The images of a data set in COCO's format, and what is wrong with its annotations."""
+    root = Path(dataset.get('data_root') or '')
+    path = root / dataset['ann_file']
+    if not path.is_file():
+        return [], [Finding('missing', path)]
+    try:
+        content = json.loads(path.read_text())
+        categories = {entry['id']: entry['name'] for entry in content['categories']}
+        images = {entry['id']: entry for entry in content['images']}
+        samples = [
+            Sample(
+                root / dataset.get('data_prefix', {}).get('img', '') / entry['file_name'],
+                (entry['width'], entry['height']),
+            )
+            for entry in images.values()
+        ]
+        annotations = content['annotations']
+    except (ValueError, KeyError, TypeError) as error:
+        return [], [Finding('malformed annotations', path, repr(error))]
+    findings = []
+    # The loader numbers the labels in the file's order, and names them in the config's.
+    with DATASETS.switch_scope_and_registry(None) as registry:
+        metainfo = registry.get(dataset['type']).METAINFO | dataset.get('metainfo', {})
+    classes = metainfo.get('classes', ())
+    known = [name for name in categories.values() if name in classes]
+    if known != list(classes):
+        findings.append(Finding('wrong classes', path, f'{known} instead of {list(classes)}'))
+    for number, annotation in enumerate(annotations):
+        findings += [
+            Finding(kind, path, f'annotation {annotation.get("id", f"number {number}")}')
+            for kind in check_annotation(annotation, images, categories)
+        ]
+    with_instances = {annotation.get('image_id') for annotation in annotations}
+    findings += [
+        Finding('without instances', path, entry['file_name'])
+        for key, entry in images.items()
+        if key not in with_instances
+    ]
+    return samples, findings
+
+
+def check_annotation(
+    annotation: dict[str, Any], images: dict[int, Any], categories: dict[int, str]
+) -> Iterator[str]:
+    """Kinds of what is wrong with an annotation in COCO's format."""
+    image = images.get(annotation.get('image_id', -1))
+    if image is None:
+        yield 'unknown image'
+        return
+    box = annotation.get('bbox')
+    complete = {'area', 'category_id'} <= annotation.keys() and isinstance(box, list)
+    if not complete or len(box) != 4:  # type: ignore[arg-type]
+        yield 'incomplete annotation'
+        return
+    if annotation['category_id'] not in categories:
+        yield 'unknown category'
+    x, y, width, height = box  # type: ignore[misc]
+    left, top = max(x, 0), max(y, 0)
+    right, bottom = min(x + width, image['width']), min(y + height, image['height'])
+    if width < 1 or height < 1 or right <= left or bottom <= top or annotation['area'] <= 0:
+        yield 'empty box'
+    elif (left, top, right, bottom) != (x, y, x + width, y + height):
+        yield 'box over the edge'
+    polygons = annotation.get('segmentation')
+    if isinstance(polygons, list) and any(len(p) < 6 or len(p) % 2 for p in polygons):
+        yield 'degenerate polygon'
+
+
+def check_sample(sample: Sample) -> list[Finding]:
+    """Findings about an image and its segmentation map, both read whole."""
+    findings, size = check_image(sample.image)
+    if sample.size is not None and size is not None and size != sample.size:
+        detail = f'{size[0]} x {size[1]} instead of {sample.size[0]} x {sample.size[1]}'
+        findings.append(Finding('wrong size', sample.image, detail))
+    if sample.label_map is not None:
+        findings += check_label_map(sample.label_map, size, sample.labels)
+    return findings
+
+
+def check_image(path: Path) -> tuple[list[Finding], tuple[int, int] | None]:
+    """Findings about an image file, and its width and height as the loaders turn it."""
+    if not path.is_file():
+        return [Finding('missing', path)], None
+    try:
+        with Image.open(path) as image:
+            image.load()  # to the last byte
+            turned = image.getexif().get(EXIF_ORIENTATION, 1)
+    except (OSError, SyntaxError, ValueError) as error:
+        return [Finding('broken image', path, str(error))], None
+    findings = []
+    if image.mode.startswith('I'):
+        findings.append(Finding('16-bit image', path))
+    if image.mode in ('RGBA', 'LA', 'PA'):
+        findings.append(Finding('transparent image', path))
+    if turned != 1:
+        findings.append(Finding('turned by EXIF', path))
+    width, height = image.size
+    return findings, (height, width) if turned > 4 else (width, height)
+
+
+def check_label_map(path: Path, size: tuple[int, int] | None, labels: range) -> list[Finding]:
+    """Findings about a segmentation map that belongs to an image of ``size``."""
+    if not path.is_file():
+        return [Finding('missing', path)]
+    try:
+        with Image.open(path) as image:
+            values = np.asarray(image)
+    except (OSError, SyntaxError, ValueError) as error:
+        return [Finding('broken image', path, str(error))]
+    if values.ndim != 2:
+        return [Finding('not a label map', path, f'{values.shape[2]} channels')]
+    findings = []
+    if size is not None and values.shape[::-1] != size:
+        detail = f'{values.shape[1]} x {values.shape[0]} instead of {size[0]} x {size[1]}'
+        findings.append(Finding('wrong size', path, detail))
+    outside = set(np.unique(values).tolist()) - {IGNORE_LABEL, *labels}
+    if outside:
+        findings.append(Finding('label out of range', path, f'{sorted(outside)[:5]}'))
+    return findings

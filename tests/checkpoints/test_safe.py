@@ -1,0 +1,98 @@
+"""Training checkpoints load where code is forbidden; files that would run code do not."""
+
+import io
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer, MessageHub
+
+from mmspanet.checkpoints import safe
+from mmspanet.checkpoints.files import read_checkpoint
+from mmspanet.errors import CheckpointError
+
+
+class Bomb:
+    """Calls ``function(*arguments)`` when it is read from a pickle."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+def training_state(**more):
+    """What MMEngine saves beside the weights, with the types that real files hold."""
+    hub = MessageHub.get_instance('safe')
+    for loss in (1.0, 0.5):
+        hub.update_scalar('train/loss', loss)
+    hub.update_info('metric', np.float64(0.25))
+    return dict(state_dict=dict(a=torch.ones(2)), message_hub=hub.state_dict(), **more)
+
+
+def test_a_training_checkpoint_is_read_whole(tmp_path):
+    torch.save(training_state(), tmp_path / 'epoch_1.pth')
+    safe.check_for_foreign_code(tmp_path / 'epoch_1.pth')
+    state = read_checkpoint(tmp_path / 'epoch_1.pth')['message_hub']
+    assert state['log_scalars']['train/loss'].data[0].tolist() == [1.0, 0.5]
+    assert state['log_scalars']['train/loss'].statistics('mean') == 0.75
+    assert state['runtime_info']['metric'] == 0.25
+
+
+@pytest.mark.parametrize('core', safe.NUMPY_CORES)
+def test_files_of_numpy_1_and_2_are_read(tmp_path, core):
+    """The same bytes with the other version's module name."""
+    name = np.array(0.0).__reduce__()[0].__module__
+    buffer = io.BytesIO()
+    torch.save(training_state(), buffer, _use_new_zipfile_serialization=False)
+    data = buffer.getvalue().replace(name.encode() + b'\n', f'{core}.multiarray\n'.encode())
+    (tmp_path / 'file.pth').write_bytes(data)
+    assert read_checkpoint(tmp_path / 'file.pth')['message_hub']
+
+
+@pytest.mark.parametrize(
+    'bomb',
+    [
+        lambda path: Bomb(Path.touch, path),
+        lambda path: Bomb(eval, f'open({str(path)!r}, "w")'),
+        lambda path: Bomb(getattr, HistoryBuffer, '__init__'),
+        lambda path: Bomb(getattr, Path, 'touch'),
+    ],
+)
+def test_code_is_refused_and_not_run(tmp_path, bomb):
+    content = training_state(meta=bomb(tmp_path / 'ran'))
+    torch.save(content, tmp_path / 'bomb.pth', pickle_module=pickle)
+    with pytest.raises(CheckpointError, match='trust'):
+        read_checkpoint(tmp_path / 'bomb.pth')
+    assert not (tmp_path / 'ran').exists()
+
+
+def test_the_names_of_foreign_code_are_said(tmp_path):
+    torch.save([Bomb(print, 'x')], tmp_path / 'bomb.pth', pickle_module=pickle)
+    with pytest.raises(CheckpointError, match=r'would run builtins\.print'):
+        safe.check_for_foreign_code(tmp_path / 'bomb.pth')
+
+
+def test_the_libraries_can_not_fall_back(tmp_path):
+    """In a process of its own, since it stays forbidden there."""
+    torch.save(training_state(), tmp_path / 'good.pth')
+    bomb = Bomb(Path.touch, tmp_path / 'ran')
+    torch.save(training_state(meta=bomb), tmp_path / 'bomb.pth', pickle_module=pickle)
+    script = f"""
+import torch
+from mmengine.runner.checkpoint import CheckpointLoader
+from mmspanet.checkpoints.safe import forbid_unsafe_loading
+forbid_unsafe_loading()
+assert CheckpointLoader.load_checkpoint({str(tmp_path / 'good.pth')!r})['message_hub']
+assert torch.load({str(tmp_path / 'good.pth')!r}, weights_only=False)['message_hub']
+CheckpointLoader.load_checkpoint({str(tmp_path / 'bomb.pth')!r})
+"""
+    process = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
+    assert process.returncode == 1
+    assert 'UnpicklingError' in process.stderr
+    assert not (tmp_path / 'ran').exists()

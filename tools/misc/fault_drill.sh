@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Do to a training what real life does, and show that nothing is lost: bash tools/misc/fault_drill.sh
+#
+# Twenty kills on one process and twenty on two, damaged files, a full disk, a launch that restarts
+# by itself; thousands of iterations in a row. At most 90 minutes; logs and figures are left in
+# ${1:-work_dirs/fault_drill}, which must not exist.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+bash tools/setup_env.sh
+folder=${1:-work_dirs/fault_drill}
+for processes in 1 2; do
+    echo "== kills, $processes process(es)"
+    timeout 40m .venv/bin/python tools/misc/fault_drill.py \
+        --processes "$processes" --work-dir "$folder/$processes"
+done
+echo '== long runs'
+timeout 10m .venv/bin/python tools/misc/long_run.py --out "$folder/long_run.json"
+echo '== bad input and foreign code'
+timeout 10m .venv/bin/python -m pytest tests/test_check_data.py tests/checkpoints/test_safe.py
