@@ -26,6 +26,11 @@ TABLES = {
 }
 
 
+# The authors' rule, found by recounting their figures: weights and norms, and attention's
+# products in these tables only.
+WITH_ATTENTION = ('imagenet', 'fpn')
+
+
 @dataclass
 class Row:
     """One row of the leaderboard.
@@ -38,6 +43,7 @@ class Row:
         schedule: Epochs or iterations.
         params: Millions of parameters: printed by peers, counted for our configs.
         printed: MACs in G as the source prints them; None where it does not.
+        recounted: What ``printed`` should be by the source's own rule; None for peers.
         counted: MACs in G with attention products, FFTs and all else; None for peers.
         scales: Test scales of a segmentor, as far as the source states them.
         source: Where the metrics are from, a URL; empty for our own.
@@ -52,6 +58,7 @@ class Row:
     schedule: str
     params: float | None
     printed: float | None
+    recounted: float | None
     counted: float | None
     scales: str
     source: str
@@ -119,6 +126,10 @@ def _row_of_model(model: dict[str, Any]) -> Row:
         variant += f', head width {meta["Head Width"]}'
     if table == 'shapes':
         variant = name
+    kinds = ['linear and convolution', 'LayerNorm']
+    if table in WITH_ATTENTION:
+        kinds.append('attention products')
+    recounted = round(sum(meta['MACs'].get(kind, 0) for kind in kinds) / 1e9, 2)
     iterations = f'{meta["Iterations"]} iterations' if 'Iterations' in meta else ''
     return Row(
         table=table,
@@ -128,10 +139,12 @@ def _row_of_model(model: dict[str, Any]) -> Row:
         schedule=iterations or f'{meta["Epochs"]} epochs',
         params=round(meta['Parameters'] / 1e6, 2),
         printed=meta.get('Printed MACs (G)'),
+        recounted=recounted if 'Printed MACs (G)' in meta else None,
         counted=round(sum(meta['MACs'].values()) / 1e9, 2),
         scales=model.get('Scales', ''),
         source=model.get('Source', ''),
         config=model['Config'],
+        notes=model.get('Note', ''),
     )
 
 
@@ -152,6 +165,7 @@ def _row_of_peer(table: str, entry: dict[str, Any], sources: dict[str, str]) -> 
         schedule=schedule,
         params=entry['params'],
         printed=entry['macs'],
+        recounted=None,
         counted=None,
         scales='single where told apart' if table == 'upernet' else '',
         source=sources[entry['source']],
@@ -180,6 +194,7 @@ def markdown_table(rows: list[Row], root: str) -> str:
         *metrics,
         'params M',
         'MACs G printed',
+        'recounted',
         'counted',
         'schedule',
         'status',
@@ -192,13 +207,15 @@ def markdown_table(rows: list[Row], root: str) -> str:
             *(_metric(row.metrics.get(name)) for name in metrics),
             _number(row.params),
             _number(row.printed),
+            _number(row.recounted),
             _number(row.counted),
             row.schedule,
             row.status,
             _links(row, root),
         ]
         lines.append('| ' + ' | '.join(cells) + ' |')
-    return '\n'.join(lines) + '\n'
+    notes = [f'- {row.name}: {row.notes}' for row in rows if row.notes]
+    return '\n'.join([*lines, *([''] if notes else []), *notes]) + '\n'
 
 
 def markdown(rows: list[Row]) -> str:

@@ -344,3 +344,32 @@ print('equal', len(labels))
     )  # fmt: skip
     assert '1 SPANetV2 switched to the deployed form' in log
     assert 'mIoU' in log
+
+
+def test_an_authors_classifier_works_in_the_inferencer(shapes_root, tmp_path):
+    """The bare ImageNet file of a release, against the whole model in our layout."""
+    image = next((shapes_root / 'imagenet/val').glob('*/*'))
+    script = tmp_path / 'infer.py'
+    script.write_text(f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+import torch
+from mmpretrain import ImageClassificationInferencer
+from mmspanet.checkpoints import model_from_authors
+from tests import golden
+config = {str(ROOT / 'configs/cls/spanetv2.py')!r}
+theirs = golden.state_dict('s18_pure')
+scores = []
+for name, weights in dict(theirs=theirs, ours=dict(state_dict=model_from_authors(theirs))).items():
+    path = f'{tmp_path}/{{name}}.pth'
+    torch.save(weights, path)
+    inferencer = ImageClassificationInferencer(config, pretrained=path, device='cpu')
+    scores.append(inferencer({str(image)!r})[0]['pred_scores'])
+assert scores[0].size == 1000 and scores[0].std() > 0
+assert (scores[0] == scores[1]).all()
+print('equal', scores[0].argmax())
+""")
+    log = run([script])
+    assert 'equal' in log
+    assert 'missing keys' not in log
+    assert 'size mismatch' not in log

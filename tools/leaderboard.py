@@ -21,10 +21,12 @@ authors, single numbers without error bars, not measured here. *peer*: as the pe
 it. *ours*: a config of ours, with figures only where we measured them. *reproduced*: measured by
 `tools/reproduce.py` with the checkpoint that the row names.
 
-*MACs printed* are the source's own; the authors' COCO and UperNet figures leave out attention's
-two quadratic products. *Counted* are all of them by `tools/analysis_tools/get_flops.py`: products
-of weights, of attention, FFTs, norms and elementwise operations. Parameters of our rows are counted
-without the ImageNet classifier that the authors' downstream models carry along.
+*MACs printed* are the source's own. *Recounted* is what they should be by the rule that fits the
+authors' tables: products of weights and LayerNorm (5 per element), for ImageNet and Semantic FPN
+with attention's two quadratic products, for COCO and UperNet without; where the last printed digit
+differs, a note says so. *Counted* is all there is, by `tools/analysis_tools/get_flops.py`: FFTs,
+norms and elementwise operations, too. Parameters of our rows are counted without the ImageNet
+classifier that the authors' downstream models carry along.
 
 """
 

@@ -35,7 +35,7 @@ IMAGES = dict(train=24, val=8)
 BATCH = 4
 NO_KILL = dict(moment='iteration', count=0, delay=0.0, rank=0)
 EPOCHS_A_KILL = 3  # at most: two until the moment, one lost with a damaged file
-PATIENCE = 300  # seconds that one life of the run may take
+PATIENCE = 1800  # seconds that one life of the run may take
 END = 60  # seconds in which a launch has to end after one of its workers was killed
 
 
@@ -145,7 +145,8 @@ class Drill:
             self.check_end(log)
         self.seen['kills survived'] += 1
         self.seen[f'kills in the middle of: {moment}'] += 1
-        self.seen['writes cut short'] += len([*self.killed.glob('.*.part')])
+        if moment == 'write' and any(self.killed.glob('.*.part')):
+            self.seen['writes cut short'] += 1
         self.check_files()
         if self.seen['kills survived'] % self.damage_every == 0 and len(self.checkpoints()) > 1:
             self.damage(self.checkpoints()[-1])
