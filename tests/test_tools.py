@@ -12,6 +12,8 @@ import pytest
 import torch
 import yaml
 
+from mmspanet.checkpoints.files import read_state_dict
+
 ROOT = Path(__file__).parents[1]
 
 pytestmark = pytest.mark.slow
@@ -137,7 +139,10 @@ def test_the_libraries_own_train_scripts(task, library, shapes_root, tmp_path):
     assert METRICS[task] in log
 
 
-@pytest.mark.parametrize('script', sorted((ROOT / 'tools').rglob('*.py')), ids=lambda p: p.name)
+SCRIPTS = [p for p in sorted((ROOT / 'tools').rglob('*.py')) if '__main__' in p.read_text()]
+
+
+@pytest.mark.parametrize('script', SCRIPTS, ids=lambda p: p.name)
 def test_scripts_show_help(script):
     assert 'usage:' in run([script, '--help'])
 
@@ -253,6 +258,53 @@ print('equal', len(boxes))
     ours = torch.load(published, weights_only=True)['state_dict']
     again = torch.load(back, weights_only=True)['state_dict']
     assert all(torch.equal(again[key], ours[key]) for key in ours)
+
+
+def test_two_processes_learn_what_one_learns(shapes_root, tmp_path):
+    """Two times a batch of 4 and once a batch of 8: the same weights after 6 steps of SGD."""
+    config = tmp_path / 'config.py'
+    config.write_text(f"""
+_base_ = {str(ROOT / CONFIGS['cls'])!r}
+train_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))  # nothing random
+optim_wrapper = dict(
+    _delete_=True, type='OptimWrapper', optimizer=dict(type='SGD', lr=0.05, momentum=0.9)
+)
+param_scheduler = []
+custom_hooks = []
+""")
+    weights = []
+    for processes in (1, 2):
+        work_dir = tmp_path / str(processes)
+        short = [*options('cls', shapes_root), f'train_dataloader.batch_size={8 // processes}']
+        short += ['train_cfg.max_epochs=3', 'train_cfg.val_interval=3']
+        command = (
+            ['tools/train.py', config] if processes == 1 else ['tools/dist_train.sh', config, 2]
+        )
+        run([*command, '--work-dir', work_dir, *short], PORT='29613', OMP_NUM_THREADS='1')
+        weights.append(read_state_dict(work_dir / 'epoch_3.pth'))
+    for key, one in weights[0].items():
+        assert (one - weights[1][key]).abs().max() <= 1e-4 * one.abs().max(), key
+
+
+def test_fully_sharded_in_two_processes():
+    """SPANetV2-B36 under PyTorch's fully_shard: half of it on each, and the same losses."""
+    log = run(
+        ['-m', 'torch.distributed.run', '--nproc_per_node=2', '--master_port=29614',
+         'tools/misc/fully_shard.py'],
+        OMP_NUM_THREADS='1',
+    )  # fmt: skip
+    assert 'process 1 holds 52.1 M of 104.1 M' in log
+    assert log.rstrip().endswith('equal')
+
+
+def test_long_run(tmp_path):
+    """The short form: the figures are written; how flat they are is judged over the whole one."""
+    command = ['tools/misc/long_run.py', '--inference', '40', '--training', '20']
+    run([*command, '--out', tmp_path / 'figures.json'], check=False)
+    figures = json.loads((tmp_path / 'figures.json').read_text())
+    assert figures['training']['iterations'] == 20
+    for run_of in figures.values():
+        assert run_of['open files at the end'] <= run_of['open files at the start']
 
 
 @pytest.mark.parametrize('processes', [1, 2])

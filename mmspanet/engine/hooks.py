@@ -23,6 +23,7 @@ class DeployHook(Hook):
     """
 
     def before_test(self, runner: Runner) -> None:
+        """Switch the model's backbones, once its checkpoint is loaded."""
         backbones = [m for m in runner.model.modules() if isinstance(m, SPANetV2)]
         for backbone in backbones:
             backbone.switch_to_deploy()
@@ -63,6 +64,7 @@ class EpochSeedHook(Hook):
     """
 
     def before_train_epoch(self, runner: Runner) -> None:
+        """Seed Python's, NumPy's and PyTorch's generators."""
         seed = runner.seed + runner.epoch * runner.world_size + runner.rank
         random.seed(seed)
         np.random.seed(seed % 2**32)

@@ -28,6 +28,7 @@ class PlainLayerNorm2d(nn.Module):
         self.eps = norm.eps
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise (B, C, H, W) over its channels."""
         channels = (x.shape[1],)
         return F.layer_norm(x.permute(0, 2, 3, 1), channels, eps=self.eps).permute(0, 3, 1, 2)
 
@@ -42,6 +43,7 @@ class DeployedMlp(nn.Module):
         self.fc2 = _linear(mlp.act.scale * weight, mlp.act.bias * weight.sum(dim=1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Mix the channels of (B, C, H, W)."""
         hidden = F.relu_(self.fc1(x))
         if hidden.dtype == torch.float16:  # a square overflows from 256 on
             return self.fc2(hidden.float().square_().to(self.fc2.weight.dtype))
@@ -59,6 +61,7 @@ class DeployedSPAM(nn.Module):
         del spam.query, spam.context
 
     def forward(self, x: Tensor) -> Tensor:
+        """Modulate (B, C, H, W)."""
         query, context = self.query_context(x).chunk(2, dim=1)
         heads = context.chunk(self.spam.heads, dim=1)
         u = torch.cat([conv(c) for conv, c in zip(self.spam.convs, heads, strict=True)], dim=1)
@@ -78,6 +81,7 @@ class DeployedBlock(nn.Module):
         self.res_scale2 = _as_map(block.res_scale2)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Mix (B, C, H, W) over space, then over channels."""
         x = _residual(x, self.res_scale1, self.token_mixer(self.norm1(x)))
         return _residual(x, self.res_scale2, self.mlp(self.norm2(x)))
 

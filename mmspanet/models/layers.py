@@ -16,6 +16,7 @@ class LayerNorm2d(nn.LayerNorm):
         super().__init__(channels, eps=eps, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise (B, C, H, W) over its channels."""
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
@@ -31,6 +32,7 @@ class PointwiseLinear(nn.Linear):
         super().__init__(in_channels, out_channels, bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, out_features, H, W)."""
         product = _product_by_conv2d if x.device.type == 'cpu' else _product_by_linear
         return product(x, self.weight, self.bias)
 
@@ -52,6 +54,7 @@ class StarReLU(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Activate a tensor of any shape."""
         # A square overflows float16 from 256 on, and autocast raises pow() on GPUs only.
         z = F.relu(x.float() if x.dtype == torch.float16 else x)
         return (self.scale * z.pow(2) + self.bias).to(self.scale.dtype)
@@ -68,6 +71,7 @@ class DropPath(nn.Module):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
+        """Drop whole samples of (B, ...) in training."""
         if self.rate == 0.0 or not self.training:
             return x
         keep = 1.0 - self.rate
@@ -75,4 +79,5 @@ class DropPath(nn.Module):
         return x * mask.div_(keep)
 
     def extra_repr(self) -> str:
+        """What ``print(model)`` shows of it."""
         return f'rate={self.rate:.3f}'

@@ -15,6 +15,7 @@ class Stem(nn.Module):
         self.post_norm = LayerNorm2d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map images (B, in_channels, H, W) to (B, channels, ...), a quarter of the size."""
         return self.post_norm(self.conv(x))
 
     @staticmethod
@@ -32,6 +33,7 @@ class Downsample(nn.Module):
         self.conv = nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (B, in_channels, H, W) to (B, channels, ...), half of the size."""
         return self.conv(self.pre_norm(x))
 
     @staticmethod
@@ -50,6 +52,7 @@ class Mlp(nn.Module):
         self.fc2 = PointwiseLinear(4 * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Mix the channels of (B, C, H, W)."""
         return self.fc2(self.act(self.fc1(x)))
 
 
@@ -80,6 +83,7 @@ class MetaFormerBlock(nn.Module):
         self.res_scale2 = nn.Parameter(torch.ones(channels)) if res_scale else None
 
     def forward(self, x: Tensor) -> Tensor:
+        """Mix (B, C, H, W) over space, then over channels."""
         x = _residual(x, self.res_scale1, self.drop_path(self.token_mixer(self.norm1(x))))
         return _residual(x, self.res_scale2, self.drop_path(self.mlp(self.norm2(x))))
 

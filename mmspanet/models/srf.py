@@ -62,6 +62,7 @@ class SpectralRescalingFilter(nn.Module):
         return self.cache.fetch(size, weights, self.gain)
 
     def train(self, mode: bool = True) -> 'SpectralRescalingFilter':
+        """Switch between training and evaluation, which forgets the resized filters."""
         # EMA swaps write through .data, which no version counter sees; a mode switch follows them.
         self.cache.clear()
         return super().train(mode)
@@ -90,6 +91,7 @@ class GainCache:
         return type(self), (self.max_sizes,)
 
     def clear(self) -> None:
+        """Forget all filters."""
         self._entries = {}
 
     def fetch(
