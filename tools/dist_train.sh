@@ -13,7 +13,9 @@ rendezvous=(
     --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="${PORT:-29500}"
 )
 if [ "${MAX_RESTARTS:-0}" -gt 0 ]; then
-    # The static rendezvous above would lead restarted workers to the addresses of the dead ones.
+    # Restarted workers need a store of their own: the static rendezvous above, and the one that is
+    # shared with the launcher, still hold the addresses of the dead ones (pytorch issue 135712).
+    export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
     rendezvous=(
         --max_restarts="$MAX_RESTARTS" --rdzv_backend=c10d --rdzv_id="${PORT:-29500}"
         --rdzv_endpoint="${MASTER_ADDR:-127.0.0.1}:${PORT:-29500}"
