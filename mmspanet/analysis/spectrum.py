@@ -1,0 +1,166 @@
+"""How an operator on a grid answers to frequencies, in the 2-D DFT or a Laplacian's eigenbasis.
+
+Two responses are told apart, both ours. For a unit vector u of a frequency,
+
+- the *gain* ``||M u||`` is what comes out of u, at whatever frequency;
+- the *diagonal* ``|u* M u|`` is what comes out at u itself, the part of M that is a filter.
+
+For a convolution on a torus and DFT vectors both are ``|H(omega)|``. Attention also scatters u
+into other frequencies: there the gain is the larger one.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+
+from .grid import Array, Grid, torus_eigenvalues, transfer_function
+
+
+@dataclass(frozen=True)
+class Response:
+    """The response of one operator, or of a batch of them, over F frequencies.
+
+    Attributes:
+        frequency: (F,). In the DFT basis the distance from zero frequency in fractions of Nyquist
+            (0 to sqrt(2)), in an eigenbasis lambda over the largest lambda (0 to 1).
+        gain: (..., F), root mean square of ||M u|| over the unit vectors u of the frequency.
+        diagonal: (..., F), absolute value of the mean of u* M u over them.
+        multiplicity: (F,), how many vectors u each entry stands for.
+    """
+
+    frequency: Array
+    gain: Array
+    diagonal: Array
+    multiplicity: Array
+
+    def energy_above(self, frequency: float = 0.5) -> Array:
+        """Share of gain^2, the answer to white noise, that is of above ``frequency``: (...)."""
+        energy = self.gain**2 * self.multiplicity
+        return energy[..., self.frequency > frequency].sum(axis=-1) / energy.sum(axis=-1)
+
+    def high_pass_share(self, frequency: float = 0.5) -> Array:
+        """Mean gain^2 above ``frequency``, over the sum of it and the mean below: (...).
+
+        1/2 for the identity, 0 for a perfect low-pass and 1 for a perfect high-pass, however many
+        frequencies either side has; 1 minus it is the low-pass share.
+        """
+        above = self.frequency > frequency
+        low, high = (
+            np.average(self.gain[..., side] ** 2, axis=-1, weights=self.multiplicity[side])
+            for side in (~above, above)
+        )
+        return high / (low + high)
+
+    def centroid(self) -> Array:
+        """The spectral centroid: mean frequency, weighted with the energy: (...)."""
+        energy = self.gain**2 * self.multiplicity
+        return energy @ self.frequency / energy.sum(axis=-1)
+
+    def profile(self, bins: int) -> tuple[Array, Array]:
+        """Root mean square gain in rings of frequencies.
+
+        Args:
+            bins: Rings per unit of frequency. With half the side of a square grid, zero
+                frequency has one of its own.
+
+        Returns:
+            Centres of the rings that hold frequencies, (R,), and gains, (..., R).
+        """
+        ring = np.rint(self.frequency * bins).astype(int)
+        number, ring = np.unique(ring, return_inverse=True)
+        member = np.eye(len(number))[ring] * self.multiplicity[:, None]
+        return number / bins, np.sqrt(self.gain**2 @ member / member.sum(axis=0))
+
+    def relative(self) -> 'Response':
+        """The same, scaled so that white noise keeps its energy, as the identity does."""
+        scale = np.sqrt(np.average(self.gain**2, axis=-1, weights=self.multiplicity))[..., None]
+        return Response(self.frequency, self.gain / scale, self.diagonal / scale, self.multiplicity)
+
+
+def circulant_response(kernels: Array, grid: Grid) -> Response:
+    """The DFT response of convolutions with (..., kh, kw) kernels on the torus, in O(N log N)."""
+    return filter_response(np.abs(transfer_function(kernels, grid)), grid)
+
+
+def filter_response(gain: Array, grid: Grid) -> Response:
+    """The response of filters with the given gain, (..., H, W) in fftfreq order, at least 0."""
+    flat = gain.reshape(*gain.shape[:-2], grid.nodes)
+    return Response(grid.radial_frequency().ravel(), flat, flat, np.ones(grid.nodes))
+
+
+def dft_response(matrix: Array, grid: Grid) -> Response:
+    """The DFT response of any operator on the grid, (N, N), in O(N^2 log N) and no N x N DFT.
+
+    The DFT vectors are eigenvectors on a torus only; of a bounded grid's operator this is the
+    response to plane waves that end at the border.
+    """
+    nodes = grid.nodes
+    energy = np.zeros((grid.height, grid.width))
+    for rows in np.array_split(matrix, max(1, nodes // 256)):  # bounds the memory
+        waves = np.fft.fft2(rows.reshape(-1, grid.height, grid.width))
+        energy += (waves.real**2 + waves.imag**2).sum(axis=0)
+    # u* M u is the response of the mean kernel, the convolution that is nearest to M.
+    diagonal = np.abs(np.fft.fft2(_mean_kernel(matrix, grid)))
+    return Response(
+        frequency=grid.radial_frequency().ravel(),
+        gain=np.sqrt(energy / nodes).ravel(),
+        diagonal=diagonal.ravel(),
+        multiplicity=np.ones(nodes),
+    )
+
+
+def eigenbasis_response(matrix: Array, laplacian: Array) -> Response:
+    """The response of any operator in the eigenbasis of a Laplacian, both (N, N), in O(N^3).
+
+    A repeated eigenvalue leaves its eigenvectors open, so there is one entry per different
+    eigenvalue: means over its eigenspace don't depend on the basis that the solver chose.
+    """
+    eigenvalues, vectors = scipy.linalg.eigh(laplacian)
+    answers = matrix @ vectors
+    energy = (answers**2).sum(axis=0)
+    diagonal = (vectors * answers).sum(axis=0)
+    return _by_eigenvalue(eigenvalues, energy, diagonal)
+
+
+def circulant_eigenbasis_response(
+    kernel: Array, stencil: Array, grid: Grid, normalised: bool = False
+) -> Response:
+    """:func:`eigenbasis_response` of a convolution on a torus, in O(N log N).
+
+    Args:
+        kernel: Of the convolution, (kh, kw).
+        stencil: Edge weights of the graph, such as ``CROSS`` or ``window_stencil(k)``.
+        grid: Its height and width count; the boundary is taken as periodic.
+        normalised: Take the normalised Laplacian.
+    """
+    eigenvalues = torus_eigenvalues(stencil, grid, normalised).ravel()
+    transfer = transfer_function(kernel, grid).ravel()
+    order = np.argsort(eigenvalues)
+    # H(-omega) is the conjugate and has the same eigenvalue: imaginary parts cancel.
+    return _by_eigenvalue(eigenvalues[order], np.abs(transfer[order]) ** 2, transfer.real[order])
+
+
+def _mean_kernel(matrix: Array, grid: Grid) -> Array:
+    """mean over p of M[p, p + a], for every shift a of the torus: (H, W)."""
+    height, width = grid.height, grid.width
+    y, x = np.divmod(np.arange(grid.nodes), width)
+    blocks = matrix.reshape(grid.nodes, height, width)
+    total = np.zeros((height, width))
+    for p in range(grid.nodes):
+        total += np.roll(blocks[p], (-y[p], -x[p]), axis=(0, 1))
+    return total / grid.nodes
+
+
+def _by_eigenvalue(eigenvalues: Array, energy: Array, diagonal: Array) -> Response:
+    """Means over the entries of equal eigenvalues, which come sorted."""
+    largest = eigenvalues[-1]
+    first = np.flatnonzero(np.diff(eigenvalues, prepend=-np.inf) > 1e-9 * largest)
+    multiplicity = np.diff(first, append=len(eigenvalues))
+    means = [np.add.reduceat(v, first) / multiplicity for v in (eigenvalues, energy, diagonal)]
+    return Response(
+        frequency=means[0] / largest,
+        gain=np.sqrt(means[1]),
+        diagonal=np.abs(means[2]),
+        multiplicity=multiplicity.astype(float),
+    )
