@@ -1,0 +1,177 @@
+"""SPAM and attention of a model in the frame of :mod:`~mmspanet.analysis.spectrum`.
+
+Before its nonlinear part, a channel c of head i of SPAM computes ``s = SRF(K * Wc x)``: a depthwise
+convolution K and a gain per frequency. Both are filters, so their composition has the response
+
+    T(omega) = |K(omega)| g(omega),
+
+K the kernel's transfer function and g the gain that the re-scaling filter really applies. Of this
+*context path* nothing is approximated but the border (the convolution pads with zeros, here with
+the other side) and zero frequency (the convolution's bias is left out).
+
+The rest of SPAM, ``Wo (GELU(Wq x) * P2 GELU(GN(P1 s)))``, works position by position, but is not
+linear: there a *local* response is taken, that of the mixer's Jacobian at a real feature map. Both
+constructions are ours; the paper does not define them.
+"""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mmspanet.errors import InputError
+from mmspanet.models import SPAM, SPANetV2, SpectralRescalingFilter
+
+from .grid import Array, Grid, transfer_function
+from .spectrum import Response, filter_response
+
+
+@dataclass(frozen=True)
+class HeadResponse:
+    """The context path of one head of one SPAM mixer.
+
+    Attributes:
+        stage: From 0.
+        block: In the stage, from 0.
+        kernel_size: k of the head.
+        kernel: |K(omega)| of every channel, (g, H, W), in fftfreq order.
+        rescaling: g(omega) of every channel, (g, H, W), between 0 and 1.
+    """
+
+    stage: int
+    block: int
+    kernel_size: int
+    kernel: Array
+    rescaling: Array
+
+    @property
+    def grid(self) -> Grid:
+        """The feature map as a torus."""
+        height, width = self.kernel.shape[-2:]
+        return Grid(height, width, periodic=True)
+
+    def kernel_response(self) -> Response:
+        """Response of the depthwise convolutions alone, one per channel: (g, H * W)."""
+        return filter_response(self.kernel, self.grid)
+
+    def effective_response(self) -> Response:
+        """Response of convolution and re-scaling together, one per channel: (g, H * W)."""
+        return filter_response(self.kernel * self.rescaling, self.grid)
+
+
+def head_responses(model: nn.Module, image_size: tuple[int, int]) -> list[HeadResponse]:
+    """The context path of every head, by stage, block and kernel size.
+
+    Args:
+        model: A SPANetV2, or a model with one as its backbone; plain or deployed.
+        image_size: Height and width in pixels. Other than at the size that the filters are
+            stored for, they are resized, as in the model.
+
+    Raises:
+        InputError: If there is no SPAM in it.
+    """
+    found = []
+    for stage, block, size, mixer in _spam_mixers(model, image_size):
+        gains = np.split(rescaling_gain(mixer.srf, size), mixer.heads)
+        convs: Any = mixer.convs
+        for conv, gain in zip(convs, gains, strict=True):
+            kernels = conv.weight.detach()[:, 0].double().cpu().numpy()
+            transfer = transfer_function(kernels, Grid(*size, periodic=True))
+            found.append(HeadResponse(stage, block, conv.kernel_size[0], np.abs(transfer), gain))
+    return found
+
+
+def rescaling_gain(srf: SpectralRescalingFilter, size: tuple[int, int]) -> Array:
+    """The gain that the filter applies to real maps of (H, W), at all frequencies: (C, H, W).
+
+    It is found as the spectrum of the answer to an impulse. In the stored half spectrum the
+    columns of zero and of Nyquist frequency hold both omega and -omega; a real output takes
+    the mean of their two gains.
+    """
+    impulse = srf.filter.new_zeros((1, len(srf.filter), *size), dtype=torch.float64)
+    impulse[..., 0, 0] = 1
+    with torch.no_grad():
+        return torch.fft.fft2(srf(impulse))[0].real.cpu().numpy()
+
+
+@dataclass(frozen=True)
+class LocalResponse:
+    """The answer of a mixer's Jacobian at a feature map to white noise in rings of frequencies.
+
+    Attributes:
+        frequency: Centres of the R rings, in fractions of Nyquist.
+        gain: (R,), root mean square of ||J v|| over ||v||.
+        kept: (R,), the share of the answer's energy that lies in the ring of the noise; what is
+            scattered to other frequencies is the rest.
+    """
+
+    frequency: Array
+    gain: Array
+    kept: Array
+
+
+def local_response(mixer: nn.Module, x: Tensor, probes: int = 8, seed: int = 0) -> LocalResponse:
+    """How a small change of the input, of some frequency, changes a mixer's output.
+
+    ``J v`` is the derivative of ``mixer(x + t v)`` at t = 0, for normal noise v in all channels,
+    limited to one ring of frequencies. Rings are as wide as the distance of two frequencies.
+    It is taken as a central difference in float64, which asks nothing of the module's operators.
+
+    Args:
+        mixer: Any module that maps (B, C, H, W) to the same shape. It is copied.
+        x: What it gets in the model, (1, C, H, W).
+        probes: Draws of noise per ring.
+        seed: Of the noise.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    mixer, x = copy.deepcopy(mixer).double(), x.double()
+    height, width = x.shape[-2:]
+    rings = min(height, width) // 2
+    radius = torch.from_numpy(Grid(height, width, periodic=True).radial_frequency())
+    ring = (radius * rings).round().long()
+    step = 1e-5 * x.norm()
+    numbers, gains, kept = ring.unique().tolist(), [], []
+    for number in numbers:
+        member = (ring == number).double()
+        noise = torch.randn((probes, *x.shape[1:]), generator=generator, dtype=x.dtype)
+        change = torch.fft.ifft2(torch.fft.fft2(noise) * member).real
+        change *= step / change.flatten(1).norm(dim=1)[:, None, None, None]
+        with torch.no_grad():
+            answer = (mixer(x + change) - mixer(x - change)) / 2
+        energy = torch.fft.fft2(answer, norm='ortho').abs().square().sum(dim=(0, 1))
+        gains.append((energy.sum() / (probes * step**2)).sqrt().item())
+        kept.append(((energy * member).sum() / energy.sum()).item())
+    return LocalResponse(np.array(numbers) / rings, np.array(gains), np.array(kept))
+
+
+def _spam_mixers(
+    model: nn.Module, image_size: tuple[int, int]
+) -> Iterator[tuple[int, int, tuple[int, int], SPAM]]:
+    """Stage, block, map size and mixer of each SPAM of a model."""
+    backbone = find_backbone(model)
+    parts: Any = zip(backbone.downsample_layers, backbone.stages, strict=True)
+    size, found = image_size, False
+    for i, (layer, stage) in enumerate(parts):
+        size = layer.output_size(size[0]), layer.output_size(size[1])
+        for j, block in enumerate(stage):
+            for mixer in (m for m in block.modules() if isinstance(m, SPAM)):
+                found = True
+                yield i, j, size, mixer
+    if not found:
+        raise InputError('The model has no SPAM mixer: choose a SPANetV2 with SPAM in a stage.')
+
+
+def find_backbone(model: nn.Module) -> SPANetV2:
+    """The SPANetV2 in a model.
+
+    Raises:
+        InputError: If there is none.
+    """
+    for module in model.modules():
+        if isinstance(module, SPANetV2):
+            return module
+    raise InputError(f'{type(model).__name__} holds no SPANetV2: choose a config that has one.')
