@@ -51,8 +51,8 @@ def style() -> AbstractContextManager[None]:
 
 def sequence_colours(n: int) -> list[tuple[float, float, float, float]]:
     """``n`` RGBA colours from dark to light, for curves in an order such as depth or size."""
-    # cividis keeps its order for colour-blind readers; its lightest tenth vanishes on white.
-    return [mpl.colormaps['cividis'](0.9 * i / max(n - 1, 1)) for i in range(n)]
+    # viridis keeps its order for colour-blind readers; its lightest part vanishes on white.
+    return [mpl.colormaps['viridis'](0.88 * i / max(n - 1, 1)) for i in range(n)]
 
 
 def save_figure(figure: Figure, rows: Sequence[Mapping[str, Any]], stem: Path) -> list[Path]:

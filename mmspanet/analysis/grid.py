@@ -48,6 +48,12 @@ class Grid:
         return np.hypot(y[:, None], x[None])
 
 
+def ring_numbers(frequency: Array, bins: int) -> NDArray[np.int64]:
+    """The ring of each frequency, ``bins`` rings per unit; ring 0 is zero frequency alone."""
+    ring = np.rint(frequency * bins).astype(np.int64)
+    return np.where(frequency > 0, np.maximum(ring, 1), 0)
+
+
 def window_stencil(window: int) -> Array:
     """The stencil of the k-window graph: ones over (k, k), k odd, but for the centre."""
     if window % 2 == 0:

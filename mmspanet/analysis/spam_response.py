@@ -14,7 +14,6 @@ linear: there a *local* response is taken, that of the mixer's Jacobian at a rea
 constructions are ours; the paper does not define them.
 """
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +25,7 @@ from torch import Tensor, nn
 from mmspanet.errors import InputError
 from mmspanet.models import SPAM, SPANetV2, SpectralRescalingFilter
 
-from .grid import Array, Grid, transfer_function
+from .grid import Array, Grid, ring_numbers, transfer_function
 from .spectrum import Response, filter_response
 
 
@@ -107,36 +106,45 @@ class LocalResponse:
         gain: (R,), root mean square of ||J v|| over ||v||.
         kept: (R,), the share of the answer's energy that lies in the ring of the noise; what is
             scattered to other frequencies is the rest.
+        multiplicity: (R,), number of frequencies in each ring.
     """
 
     frequency: Array
     gain: Array
     kept: Array
+    multiplicity: Array
+
+    def relative_gain(self) -> Array:
+        """The gain, scaled so that white noise keeps its energy, as the identity does: (R,)."""
+        return self.gain / np.sqrt(np.average(self.gain**2, weights=self.multiplicity))
 
 
-def local_response(mixer: nn.Module, x: Tensor, probes: int = 8, seed: int = 0) -> LocalResponse:
+def local_response(
+    mixer: nn.Module, x: Tensor, rings: int = 8, probes: int = 4, seed: int = 0
+) -> LocalResponse:
     """How a small change of the input, of some frequency, changes a mixer's output.
 
     ``J v`` is the derivative of ``mixer(x + t v)`` at t = 0, for normal noise v in all channels,
-    limited to one ring of frequencies. Rings are as wide as the distance of two frequencies.
-    It is taken as a central difference in float64, which asks nothing of the module's operators.
+    limited to one ring of frequencies. It is taken as a central difference over 2 % of ``x``,
+    which asks nothing of the module's operators.
 
     Args:
-        mixer: Any module that maps (B, C, H, W) to the same shape. It is copied.
+        mixer: Any module that maps (B, C, H, W) to the same shape.
         x: What it gets in the model, (1, C, H, W).
+        rings: Rings per unit of frequency, at most as many as the map has frequencies.
         probes: Draws of noise per ring.
         seed: Of the noise.
     """
     generator = torch.Generator().manual_seed(seed)
-    mixer, x = copy.deepcopy(mixer).double(), x.double()
     height, width = x.shape[-2:]
-    rings = min(height, width) // 2
-    radius = torch.from_numpy(Grid(height, width, periodic=True).radial_frequency())
-    ring = (radius * rings).round().long()
-    step = 1e-5 * x.norm()
-    numbers, gains, kept = ring.unique().tolist(), [], []
+    rings = min(rings, height // 2, width // 2)
+    frequency = Grid(height, width, periodic=True).radial_frequency()
+    ring = torch.from_numpy(ring_numbers(frequency, rings))
+    step = 0.01 * x.norm()
+    numbers, counts = ring.unique(return_counts=True)
+    gains, kept = [], []
     for number in numbers:
-        member = (ring == number).double()
+        member = (ring == number).to(x.dtype)
         noise = torch.randn((probes, *x.shape[1:]), generator=generator, dtype=x.dtype)
         change = torch.fft.ifft2(torch.fft.fft2(noise) * member).real
         change *= step / change.flatten(1).norm(dim=1)[:, None, None, None]
@@ -145,7 +153,75 @@ def local_response(mixer: nn.Module, x: Tensor, probes: int = 8, seed: int = 0) 
         energy = torch.fft.fft2(answer, norm='ortho').abs().square().sum(dim=(0, 1))
         gains.append((energy.sum() / (probes * step**2)).sqrt().item())
         kept.append(((energy * member).sum() / energy.sum()).item())
-    return LocalResponse(np.array(numbers) / rings, np.array(gains), np.array(kept))
+    return LocalResponse(
+        numbers.numpy() / rings, np.array(gains), np.array(kept), counts.numpy().astype(float)
+    )
+
+
+@dataclass(frozen=True)
+class MixerInput:
+    """What one token mixer gets in a forward pass.
+
+    Attributes:
+        stage: From 0.
+        block: In the stage, from 0.
+        mixer: The mixer.
+        x: Its input, (B, C, H, W).
+    """
+
+    stage: int
+    block: int
+    mixer: nn.Module
+    x: Tensor
+
+
+def mixer_inputs(model: nn.Module, images: Tensor) -> list[MixerInput]:
+    """Run a model's SPANetV2 and keep what its mixers get.
+
+    Args:
+        model: A SPANetV2, or a model with one as its backbone.
+        images: (B, 3, H, W), normalised.
+
+    Raises:
+        InputError: If there is no SPANetV2.
+    """
+    backbone = find_backbone(model)
+    found: list[MixerInput] = []
+    handles = []
+    for i, stage in enumerate(backbone.stages):
+        for j, block in enumerate(stage.children()):
+            mixer: Any = block.token_mixer
+
+            def keep(module: nn.Module, args: tuple[Tensor], i: int = i, j: int = j) -> None:
+                found.append(MixerInput(i, j, module, args[0]))
+
+            handles.append(mixer.register_forward_pre_hook(keep))
+    try:
+        with torch.no_grad():
+            backbone(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def depthwise_kernels(model: nn.Module) -> dict[int, Array]:
+    """The kernels of a model's depthwise convolutions by their side k: (n, k, k), k ascending.
+
+    Square kernels of odd side from 3 up and stride 1 count, in any network.
+    """
+    kernels: dict[int, list[Array]] = {}
+    for module in model.modules():
+        if (
+            isinstance(module, nn.Conv2d)
+            and module.groups == module.in_channels == module.out_channels
+            and module.stride == (1, 1)
+            and module.kernel_size[0] == module.kernel_size[1] >= 3
+            and module.kernel_size[0] % 2 == 1
+        ):
+            weights = module.weight.detach()[:, 0].double().cpu().numpy()
+            kernels.setdefault(module.kernel_size[0], []).append(weights)
+    return {k: np.concatenate(kernels[k]) for k in sorted(kernels)}
 
 
 def _spam_mixers(

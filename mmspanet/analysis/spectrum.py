@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
-from .grid import Array, Grid, torus_eigenvalues, transfer_function
+from .grid import Array, Grid, ring_numbers, torus_eigenvalues, transfer_function
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,17 @@ class Response:
         )
         return high / (low + high)
 
+    def high_frequency_gain(self, frequency: float = 0.5) -> Array:
+        """Root mean square gain above ``frequency``, over the gain at zero frequency: (...).
+
+        Unlike the shares it falls with the window of random non-negative weights, too: 0 for
+        uniform attention, 1 for the identity, infinite where zero frequency is removed.
+        """
+        above = self.frequency > frequency
+        energy = np.average(self.gain[..., above] ** 2, axis=-1, weights=self.multiplicity[above])
+        with np.errstate(divide='ignore'):
+            return np.sqrt(energy) / self.gain[..., self.frequency == 0].mean(axis=-1)
+
     def centroid(self) -> Array:
         """The spectral centroid: mean frequency, weighted with the energy: (...)."""
         energy = self.gain**2 * self.multiplicity
@@ -61,14 +72,12 @@ class Response:
         """Root mean square gain in rings of frequencies.
 
         Args:
-            bins: Rings per unit of frequency. With half the side of a square grid, zero
-                frequency has one of its own.
+            bins: Rings per unit of frequency; zero frequency has one of its own.
 
         Returns:
             Centres of the rings that hold frequencies, (R,), and gains, (..., R).
         """
-        ring = np.rint(self.frequency * bins).astype(int)
-        number, ring = np.unique(ring, return_inverse=True)
+        number, ring = np.unique(ring_numbers(self.frequency, bins), return_inverse=True)
         member = np.eye(len(number))[ring] * self.multiplicity[:, None]
         return number / bins, np.sqrt(self.gain**2 @ member / member.sum(axis=0))
 
@@ -90,23 +99,27 @@ def filter_response(gain: Array, grid: Grid) -> Response:
 
 
 def dft_response(matrix: Array, grid: Grid) -> Response:
-    """The DFT response of any operator on the grid, (N, N), in O(N^2 log N) and no N x N DFT.
+    """The DFT response of any operator on the grid, (N, N), in O(N^2 log N).
 
     The DFT vectors are eigenvectors on a torus only; of a bounded grid's operator this is the
     response to plane waves that end at the border.
     """
-    nodes = grid.nodes
-    energy = np.zeros((grid.height, grid.width))
-    for rows in np.array_split(matrix, max(1, nodes // 256)):  # bounds the memory
-        waves = np.fft.fft2(rows.reshape(-1, grid.height, grid.width))
-        energy += (waves.real**2 + waves.imag**2).sum(axis=0)
-    # u* M u is the response of the mean kernel, the convolution that is nearest to M.
-    diagonal = np.abs(np.fft.fft2(_mean_kernel(matrix, grid)))
+    height, width = grid.height, grid.width
+    y, x = np.divmod(np.arange(grid.nodes), width)
+    wave_y = np.exp(2j * np.pi * np.outer(y, np.arange(height)) / height)
+    wave_x = np.exp(2j * np.pi * np.outer(x, np.arange(width)) / width)
+    energy = np.zeros((height, width))
+    diagonal = np.zeros((height, width), complex)
+    for start in range(0, grid.nodes, 256):  # bounds the memory
+        rows = slice(start, start + 256)
+        answers = np.fft.fft2(matrix[rows].reshape(-1, height, width))
+        energy += (answers.real**2 + answers.imag**2).sum(axis=0)
+        diagonal += np.einsum('pk,pl,pkl->kl', wave_y[rows], wave_x[rows], answers)
     return Response(
         frequency=grid.radial_frequency().ravel(),
-        gain=np.sqrt(energy / nodes).ravel(),
-        diagonal=diagonal.ravel(),
-        multiplicity=np.ones(nodes),
+        gain=np.sqrt(energy / grid.nodes).ravel(),
+        diagonal=np.abs(diagonal / grid.nodes).ravel(),
+        multiplicity=np.ones(grid.nodes),
     )
 
 
@@ -139,17 +152,6 @@ def circulant_eigenbasis_response(
     order = np.argsort(eigenvalues)
     # H(-omega) is the conjugate and has the same eigenvalue: imaginary parts cancel.
     return _by_eigenvalue(eigenvalues[order], np.abs(transfer[order]) ** 2, transfer.real[order])
-
-
-def _mean_kernel(matrix: Array, grid: Grid) -> Array:
-    """mean over p of M[p, p + a], for every shift a of the torus: (H, W)."""
-    height, width = grid.height, grid.width
-    y, x = np.divmod(np.arange(grid.nodes), width)
-    blocks = matrix.reshape(grid.nodes, height, width)
-    total = np.zeros((height, width))
-    for p in range(grid.nodes):
-        total += np.roll(blocks[p], (-y[p], -x[p]), axis=(0, 1))
-    return total / grid.nodes
 
 
 def _by_eigenvalue(eigenvalues: Array, energy: Array, diagonal: Array) -> Response:

@@ -322,6 +322,19 @@ def test_summaries_of_a_batch_of_ideal_filters():
     np.testing.assert_allclose((response.relative().gain ** 2).mean(axis=-1), 1)
 
 
+def test_high_frequency_gain_is_relative_to_dc():
+    grid = Grid(8, 8, periodic=True)
+    flat, mean, high = (
+        circulant_response(kernel, grid).high_frequency_gain()
+        for kernel in (3 * np.ones((1, 1)), box_kernel(5), laplacian_kernel(3))
+    )
+    assert flat == pytest.approx(1)
+    assert mean < 0.2
+    assert high > 1e9
+    half = filter_response(np.where(grid.radial_frequency() > 0.5, 1.0, 2.0), grid)
+    assert half.high_frequency_gain() == pytest.approx(0.5)
+
+
 def test_profile_is_the_rms_over_rings():
     grid = Grid(8, 8, periodic=True)
     transfer = circulant_response(kernel_of(0, 3, 3), grid)

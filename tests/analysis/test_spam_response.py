@@ -104,7 +104,7 @@ def test_local_response_of_a_filter_is_its_response():
     with torch.no_grad():
         srf.filter.normal_()
     srf.requires_grad_(False)
-    local = local_response(srf, torch.randn(1, 4, 12, 12, dtype=torch.double), probes=200)
+    local = local_response(srf, torch.randn(1, 4, 12, 12, dtype=torch.double), rings=6, probes=200)
     gain = rescaling_gain(srf, (12, 12))
     ring = np.rint(Grid(12, 12, True).radial_frequency() * 6)
     expected = [np.sqrt((gain[:, ring == r] ** 2).mean()) for r in np.unique(ring)]
@@ -122,7 +122,7 @@ def test_local_response_is_that_of_the_jacobian(kind):
     waves = np.fft.fft2(jacobian, norm='ortho')  # over the input's positions
     answers = np.fft.fft2(waves, axes=(1, 2), norm='ortho')
     ring = np.rint(Grid(4, 6, True).radial_frequency() * 2)
-    local = local_response(mixer, x, probes=100)
+    local = local_response(mixer, x, rings=2, probes=100)
     np.testing.assert_allclose(local.frequency, np.unique(ring) / 2)
     for number, gain, kept in zip(np.unique(ring), local.gain, local.kept, strict=True):
         energy = np.abs(answers[..., ring == number]) ** 2
