@@ -111,6 +111,7 @@ def draw_windows(
         uniform_sweep(grid, attention),
         near_sweep(grid, attention),
     )
+    filter_part = {k: response.filter_part() for k, response in sharp.items()}
     colours = dict(zip(attention, figures.sequence_colours(len(attention)), strict=True))
     with figures.style():
         figure = Figure(figsize=(figures.PAGE_WIDTH, 5.6))
@@ -132,8 +133,9 @@ def draw_windows(
         for axes, name, sweep, colour, marker in (
             (left, 'random', convolution, figures.BLUE, 'o'),
             (left, 'box', box, figures.GREEN, 's'),
-            (right, 'random, sharp (logits x 4)', sharp, figures.VERMILION, 'v'),
+            (right, 'sharp (logits x 4)', sharp, figures.VERMILION, 'v'),
             (right, 'random', attention, figures.BLUE, 'o'),
+            (right, 'sharp, filter part', filter_part, figures.ORANGE, '^'),
             (right, 'uniform (as box)', uniform, figures.GREEN, 's'),
             (right, 'near (sigma = k / 4)', near, figures.PURPLE, 'D'),
         ):

@@ -9,7 +9,7 @@ For a convolution on a torus and DFT vectors both are ``|H(omega)|``. Attention 
 into other frequencies: there the gain is the larger one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.linalg
@@ -84,7 +84,14 @@ class Response:
     def relative(self) -> 'Response':
         """The same, scaled so that white noise keeps its energy, as the identity does."""
         scale = np.sqrt(np.average(self.gain**2, axis=-1, weights=self.multiplicity))[..., None]
-        return Response(self.frequency, self.gain / scale, self.diagonal / scale, self.multiplicity)
+        return replace(self, gain=self.gain / scale, diagonal=self.diagonal / scale)
+
+    def filter_part(self) -> 'Response':
+        """The part that stays at its frequency, the diagonal, as a response of its own.
+
+        In the DFT basis it is the response of the circular convolution nearest to the operator.
+        """
+        return replace(self, gain=self.diagonal)
 
 
 def circulant_response(kernels: Array, grid: Grid) -> Response:

@@ -335,6 +335,17 @@ def test_high_frequency_gain_is_relative_to_dc():
     assert half.high_frequency_gain() == pytest.approx(0.5)
 
 
+def test_filter_part_is_that_of_the_nearest_convolution():
+    grid = Grid(5, 9, periodic=True)
+    matrix = kernel_of(0, 45, 45)
+    shifts = [convolution_matrix(shift.reshape(5, 9), grid) for shift in np.eye(45)]
+    # Least squares over all convolutions of the torus.
+    weights, *_ = np.linalg.lstsq(np.stack(shifts, axis=-1).reshape(-1, 45), matrix.ravel())
+    expected = circulant_response(weights.reshape(5, 9), grid)
+    part = dft_response(matrix, grid).filter_part()
+    np.testing.assert_allclose(part.gain, expected.gain, atol=1e-12)
+
+
 def test_profile_is_the_rms_over_rings():
     grid = Grid(8, 8, periodic=True)
     transfer = circulant_response(kernel_of(0, 3, 3), grid)
