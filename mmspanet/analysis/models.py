@@ -1,12 +1,14 @@
 """The models that are looked at: built from an OpenMMLab config or by timm, with their weights."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.hub import get_config
+from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
@@ -103,10 +105,11 @@ def build_from_config(
     launch.replace_sync_bn(settings)
     if settings.backbone.type == 'SwinTransformer' and cfg.default_scope == 'mmpretrain':
         settings.backbone.pad_small_map = True  # or it refuses maps smaller than its windows
-    preprocessor = settings.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
+    preprocessor = settings.setdefault('data_preprocessor', cfg.get('data_preprocessor', {}))
     torch.manual_seed(seed)
-    network = MODELS.build(settings)
-    network.init_weights()
+    with _quiet(MMLogger.get_current_instance()):  # it tells how each weight was drawn
+        network = MODELS.build(settings)
+        network.init_weights()
     if checkpoint is not None:
         load_weights(network, checkpoint)
     return Model(
@@ -153,8 +156,10 @@ def build(spec: str, checkpoint: str | None = None, seed: int = 0) -> Model:
     """Build from ``spec``: a config's path, ``mmpretrain::NAME`` or ``timm:NAME``."""
     if spec.startswith('timm:'):
         return build_timm(spec.removeprefix('timm:'), checkpoint, seed)
-    stem = spec.replace('::', '/').split('/')[-1].removesuffix('.py')
-    return build_from_config(read_config(spec), stem, checkpoint, seed)
+    name = spec.replace('::', '/').split('/')[-1].removesuffix('.py')
+    if '::' in spec:
+        name = name.split('_')[0]  # behind it stand the batch and the data set
+    return build_from_config(read_config(spec), name, checkpoint, seed)
 
 
 def load_weights(network: nn.Module, path: str) -> None:
@@ -181,6 +186,16 @@ def load_weights(network: nn.Module, path: str) -> None:
             f'{path} lacks {len(unset)} weights of the backbone, such as {unset[0]}: give a '
             'checkpoint of the same config.'
         )
+
+
+@contextmanager
+def _quiet(logger: MMLogger) -> Iterator[None]:
+    level = logger.level
+    logger.setLevel('WARNING')
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _normalisation(preprocessor: Mapping[str, Any]) -> Normalisation:

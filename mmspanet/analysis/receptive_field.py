@@ -142,7 +142,10 @@ def _sum_over_cells(energy: Tensor, cell: int) -> Tensor:
 
 
 def draw_field(axes: Axes, field: ReceptiveField, title: str) -> Any:
-    """One field on a logarithmic colour scale of four decades; the drawn image."""
+    """One field on a logarithmic colour scale of four decades; the drawn image.
+
+    The title gives the smallest part of the image with half of the squared gradient.
+    """
     axes.grid(False)
     height, width = (n * field.cell for n in field.gradient.shape)
     image = axes.imshow(
@@ -154,7 +157,7 @@ def draw_field(axes: Axes, field: ReceptiveField, title: str) -> Any:
         interpolation='nearest',
     )
     axes.set(xticks=[0, width], yticks=[0, height])
-    axes.set_title(f'{title}\nhalf in {field.area(0.5):.1%} of the image')
+    axes.set_title(f'{title}\nhalf in {field.area(0.5):.1%}')
     return image
 
 
@@ -166,7 +169,8 @@ def draw_fields(models: Mapping[str, Sequence[ReceptiveField]]) -> Figure:
         rows = figure.subplots(len(models), columns, squeeze=False)
         for row, (name, fields) in zip(rows, models.items(), strict=True):
             for axes, field in zip(row, fields, strict=False):
-                image = draw_field(axes, field, f'{name}, stage {field.stage}')
+                image = draw_field(axes, field, f'stage {field.stage}')
+            row[0].set_ylabel(name)
             for axes in row[len(fields) :]:
                 axes.remove()
         figure.colorbar(image, ax=rows, label='log10 of the gradient, largest = 0', shrink=0.6)

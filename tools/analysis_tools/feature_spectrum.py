@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from mmengine.device import get_device
-from mmengine.logging import MMLogger
 from rich.progress import track
 
 from mmspanet.analysis import feature_spectrum as spectra
@@ -70,7 +69,6 @@ def measure(
 
 def main() -> None:
     args = parse_args()
-    MMLogger.get_instance('mmengine', log_level='ERROR')  # or each weight's initialisation is told
     first = args.models[0].partition('=')[0]
     cfg = None if first.startswith('timm:') else read_config(first)
     paths = images.chosen_images(args, cfg)

@@ -9,7 +9,6 @@ import argparse
 from pathlib import Path
 
 from mmengine.device import get_device
-from mmengine.logging import MMLogger
 from rich.progress import track
 
 from mmspanet.analysis import figures, grad_cam, images, modulators, receptive_field, srf_gain
@@ -43,7 +42,6 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    MMLogger.get_instance('mmengine', log_level='ERROR')  # or each weight's initialisation is told
     paths = images.chosen_images(args, read_config(args.config))
     model = build(args.config, args.checkpoint, args.seed)
     model.network.to(args.device)
