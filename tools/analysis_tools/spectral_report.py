@@ -328,17 +328,19 @@ def window_sections(model: Model, seed: int) -> list[Section]:
             'Window size: convolution and self-attention as operators on a grid graph',
             f'Gain by frequency of random operators on a torus of {TORUS} x {TORUS} positions, '
             'and their mean gain above half Nyquist, for windows of k x k positions. One frame for '
-            'both: the positions are nodes, a window is connectivity.',
+            'both: the positions are nodes, a window is connectivity. Attention scatters a part '
+            'of what it gets to other frequencies; its filter part is the rest.',
             'A trained network. The construction is ours; the paper does not spell out its own.',
             *windows,
         ),
         wide_section(
             'signs',
             'Signs of the weights',
-            'The same for convolutions with non-negative and with signed weights: the share of the '
-            'energy that is passed on by the gain without its mean. Averaging makes low-pass '
-            'filters, and the more so the larger the window; differences do not. In purple the '
-            "model's own depthwise kernels.",
+            'The same for convolutions with non-negative and with signed weights, and below their '
+            'high-pass share: the mean squared gain above half Nyquist over the sum of it and the '
+            'mean below, 0.5 for the identity. Averages pass low frequencies, whatever the window; '
+            "random signs pass all alike. In purple the model's own depthwise kernels. Bands hold "
+            '90 % of the kernels.',
             'What the rest of a block does to the spectrum.',
             *signs,
         ),
