@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from mmspanet.models import Attention
@@ -324,25 +325,37 @@ def draw_attention(inputs: Iterable[MixerInput]) -> tuple[Figure, Rows] | None:
         return None
     rows: Rows = []
     with figures.style():
-        figure = Figure(figsize=(figures.PAGE_WIDTH, 3.0))
+        figure = Figure(figsize=(figures.PAGE_WIDTH, 3.4))
         panels = figure.subplots(1, len(stages), sharey=True, squeeze=False)[0]
         for axes, (stage, blocks) in zip(panels, stages.items(), strict=True):
             colours = figures.sequence_colours(len(blocks))
             for (block, grid, heads), colour in zip(blocks, colours, strict=True):
                 frequency, gains = heads.profile(_rings(grid))
-                mean = np.sqrt((gains**2).mean(axis=0))
-                axes.plot(frequency, gains.T, color=colour, lw=0.4, alpha=0.5)
-                axes.plot(frequency, mean, color=colour, label=f'block {block + 1}')
-                for head, gain in [('mean', mean), *enumerate(gains, start=1)]:
-                    rows += [
-                        dict(stage=stage + 1, block=block + 1, head=head, frequency=f, gain=g)
-                        for f, g in zip(frequency, gain, strict=True)
-                    ]
+                _, mean = _mean_profile(heads, grid)
+                _, kept = _mean_profile(heads.filter_part(), grid)
+                axes.plot(frequency, mean, color=colour)
+                axes.plot(frequency, kept, ':', color=colour)
+                axes.plot(frequency, gains.T, color=colour, lw=0.5, alpha=0.5)
+                curves = [('mean', mean), ('filter part', kept), *enumerate(gains, start=1)]
+                rows += [
+                    dict(stage=stage + 1, block=block + 1, head=head, frequency=f, gain=g)
+                    for head, gain in curves
+                    for f, g in zip(frequency, gain, strict=True)
+                ]
             axes.set_title(f'stage {stage + 1}, {grid.height} x {grid.width} positions')
             axes.set_yscale('log')
+            axes.yaxis.set_major_formatter('{x:g}')
+            axes.yaxis.set_minor_formatter(NullFormatter())
             axes.set_xlabel(FREQUENCY)
-            axes.legend(ncols=3, loc='upper right')
+        panels[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         panels[0].set_ylabel('gain (zero frequency = 1)')
+        styles = [
+            Line2D([], [], color='0.3', label='mean of the heads'),
+            Line2D([], [], color='0.3', ls=':', label='its filter part'),
+            Line2D([], [], color='0.3', lw=0.5, label='one head'),
+        ]
+        depths = _depth_handles(max(len(blocks) for blocks in stages.values()))
+        figure.legend(handles=styles + depths, loc='outside lower center', ncols=5)
     return figure, rows
 
 
@@ -382,13 +395,12 @@ def draw_spam(
         panels[1, 0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         panels[1, 0].yaxis.set_major_formatter('{x:g}')
         panels[1, 0].yaxis.set_minor_formatter(NullFormatter())
-        handles, labels = panels[0, 0].get_legend_handles_labels()
-        handles += panels[0, 0].plot([], [], ':', color='0.3')
-        labels.append('the kernel alone')
-        figure.legend(handles, labels, loc='outside upper center', ncols=3)
-        deepest = max(panels[2], key=lambda axes: len(axes.lines))
-        if len(deepest.lines) > 1:
-            deepest.legend([deepest.lines[0], deepest.lines[-1]], ['first block', 'last block'])
+        handles = [
+            *(Line2D([], [], color=c, label=f'kernel {k} x {k}') for k, c in colours.items()),
+            Line2D([], [], color='0.3', ls=':', label='without re-scaling'),
+            *_depth_handles(max(block for _, block in local) + 1),
+        ]
+        figure.legend(handles=handles, loc='outside upper center', ncols=5)
     return figure, rows
 
 
@@ -404,11 +416,19 @@ def _draw_heads(axes: Axes, heads: Sequence[HeadResponse], colours: Mapping[int,
             mean = _mean(responses)
             frequency, gain = mean.profile(_rings(blocks[0].grid))
             _, relative = mean.relative().profile(_rings(blocks[0].grid))
-            label = f'kernel {k} x {k} and re-scaling' if line == '-' else None
-            axes.plot(frequency, relative, line, color=colour, label=label)
+            axes.plot(frequency, relative, line, color=colour)
             labels = dict(stage=blocks[0].stage + 1, curve=curve, window=k, block='all')
             rows += _spam_rows(labels, frequency, gain, relative, np.full(len(gain), np.nan))
     return rows
+
+
+def _depth_handles(blocks: int) -> list[Line2D]:
+    """What tells a stage's blocks apart; nothing where each stage has only one."""
+    if blocks == 1:
+        return []
+    first, *_, last = figures.sequence_colours(blocks)
+    names = {'first block': first, 'last block': last}
+    return [Line2D([], [], color=colour, label=name) for name, colour in names.items()]
 
 
 def _draw_local(
