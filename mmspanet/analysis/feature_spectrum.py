@@ -205,7 +205,8 @@ def draw_spectra(axes: Axes, spectra: Sequence[BlockSpectrum], title: str) -> No
             label=_stage_label(spectra, spectrum.stage) if last else None,
         )
     axes.axvline(1, color='0.5', linewidth=0.8, linestyle=':')
-    axes.set(xlabel='frequency / Nyquist of the map', ylabel=Y_LABEL, xlim=(0, 1.02), title=title)
+    axes.set(xlabel='frequency / Nyquist of the map', ylabel=Y_LABEL, xlim=(0, 1.02))
+    axes.set_title(title.replace(' (', '\n('))  # a remark goes below a name of any length
     _legend_below(axes, 'Nyquist of the maps in cycles per pixel')
 
 

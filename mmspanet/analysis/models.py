@@ -1,5 +1,6 @@
 """The models that are looked at: built from an OpenMMLab config or by timm, with their weights."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -156,9 +157,8 @@ def build(spec: str, checkpoint: str | None = None, seed: int = 0) -> Model:
     """Build from ``spec``: a config's path, ``mmpretrain::NAME`` or ``timm:NAME``."""
     if spec.startswith('timm:'):
         return build_timm(spec.removeprefix('timm:'), checkpoint, seed)
-    name = spec.replace('::', '/').split('/')[-1].removesuffix('.py')
-    if '::' in spec:
-        name = name.split('_')[0]  # behind it stand the batch and the data set
+    stem = spec.replace('::', '/').split('/')[-1].removesuffix('.py')
+    name = re.sub(r'_\d+xb\d+.*', '', stem)  # without batch, schedule and data set
     return build_from_config(read_config(spec), name, checkpoint, seed)
 
 

@@ -157,7 +157,7 @@ def draw_field(axes: Axes, field: ReceptiveField, title: str) -> Any:
         interpolation='nearest',
     )
     axes.set(xticks=[0, width], yticks=[0, height])
-    axes.set_title(f'{title}\nhalf in {field.area(0.5):.1%}')
+    axes.set_title(f'{title}\nhalf in {100 * field.area(0.5):.2g} %')
     return image
 
 
@@ -183,10 +183,9 @@ def table(models: Mapping[str, Sequence[ReceptiveField]]) -> list[dict[str, Any]
         {
             'model': name,
             'stage': field.stage,
-            'path': field.path,
             'row in pixels': (i + 0.5) * field.cell,
             'column in pixels': (j + 0.5) * field.cell,
-            'gradient, largest = 1': round(float(value), 6),
+            'gradient, largest = 1': round(float(value), 5),
         }
         for name, fields in models.items()
         for field in fields

@@ -49,15 +49,16 @@ class Section:
     Attributes:
         key: Name of its anchor and of its CSV file.
         title: Its heading.
-        shows, shows_not: A sentence or two each, in plain text.
+        shows, shows_not: A sentence or two each, in plain text. Without panels, ``shows`` is a
+            remark in their place.
         rows: Its panels.
-        table: What the panels draw, one mapping per value; none for a remark in their place.
+        table: What the panels draw, one mapping per value.
     """
 
     key: str
     title: str
     shows: str
-    shows_not: str
+    shows_not: str = ''
     rows: Sequence[Row] = ()
     table: Sequence[Mapping[str, Any]] = field(default_factory=list)
 
@@ -120,10 +121,12 @@ def page(
 
 
 def _section(section: Section) -> str:
+    heading = f'<section id="{section.key}"><h2>{escape(section.title)}</h2>'
+    if not section.rows:
+        return f'{heading}<p>{escape(section.shows)}</p></section>\n'
     rows = ''.join(_row(row) for row in section.rows)
     return (
-        f'<section id="{section.key}"><h2>{escape(section.title)}</h2>'
-        f'<p><b>Shows:</b> {escape(section.shows)}</p>'
+        f'{heading}<p><b>Shows:</b> {escape(section.shows)}</p>'
         f'<p><b>Does not show:</b> {escape(section.shows_not)}</p>'
         f'{rows}{_download(section)}</section>\n'
     )

@@ -277,7 +277,7 @@ def cam_section(model: Model, pictures: Pictures, count: int) -> Section:
     title = 'Grad-CAM'
     if not model.is_classifier or model.weights == RANDOM:
         why = 'the weights are random' if model.is_classifier else 'the model is no classifier'
-        return Section('grad_cam', title, f'Left out: {why}.', 'Anything here.')
+        return Section('grad_cam', title, f'Left out: {why}.')
     draw = Drawing('cams')
     ends = pictures.stage_ends(model)
     names, rows, cams = [], [], []
