@@ -77,12 +77,12 @@ def attention_sweep(
 
 def box_sweep(grid: Grid, windows: Iterable[int]) -> Sweep:
     """The mean over the window."""
-    return {k: circulant_response(box_kernel(k)[None], grid) for k in windows}
+    return {k: circulant_response(box_kernel(k), grid) for k in windows}
 
 
 def laplacian_sweep(grid: Grid, windows: Iterable[int]) -> Sweep:
     """The centre minus the mean over the window."""
-    return {k: circulant_response(laplacian_kernel(k)[None], grid) for k in windows}
+    return {k: circulant_response(laplacian_kernel(k), grid) for k in windows}
 
 
 def uniform_sweep(grid: Grid, windows: Iterable[int]) -> Sweep:
@@ -170,6 +170,7 @@ def draw_signs(
         learned_name: What the figure calls them.
     """
     rows: Rows = []
+    box_free = laplacian_sweep(grid, signed)
     found = {k: circulant_response(kernels, grid) for k, kernels in learned.items()}
     with figures.style():
         figure = Figure(figsize=(figures.PAGE_WIDTH, 5.6))
@@ -180,27 +181,24 @@ def draw_signs(
             for (k, response), colour in _coloured(sweep):
                 frequency, gains = response.relative().profile(_rings(grid))
                 gain = np.sqrt((gains**2).mean(axis=0))
-                low, high_end = np.quantile(gains, (0.05, 0.95), axis=0)
+                low, high = np.quantile(gains, (0.05, 0.95), axis=0)
                 axes.plot(frequency, gain, color=colour, label=_window_name(k, grid))
-                if k in (min(sweep), max(sweep)):
-                    axes.fill_between(frequency, low, high_end, color=colour, alpha=0.25, lw=0)
-                rows += [
-                    _row(panel=axes.get_title(), window=k, frequency=f, gain=g, low=a, high=b)
-                    for f, g, a, b in zip(frequency, gain, low, high_end, strict=True)
+                drawn = [
+                    _row(panel=axes.get_title(), window=k, frequency=f, gain=g)
+                    for f, g in zip(frequency, gain, strict=True)
                 ]
+                if k in (min(sweep), max(sweep)):
+                    axes.fill_between(frequency, low, high, color=colour, alpha=0.25, lw=0)
+                    for row, a, b in zip(drawn, low, high, strict=True):
+                        row |= dict(low=a, high=b)
+                rows += drawn
             axes.set_yscale('log')
             axes.set_xlabel(FREQUENCY)
         top_left.legend(title='window k', ncols=2)
         top_left.set_ylabel(RELATIVE_GAIN)
         curves = [
             (left, 'random, non-negative', non_negative, figures.BLUE, 'o'),
-            (
-                right,
-                'centre - box (Laplacian)',
-                laplacian_sweep(grid, signed),
-                figures.VERMILION,
-                'v',
-            ),
+            (right, 'centre - box (Laplacian)', box_free, figures.VERMILION, 'v'),
             (right, 'random, signed', signed, figures.BLUE, 'o'),
         ]
         if found:
@@ -499,7 +497,7 @@ def _eigenbasis_rows(response: Response, grid: str, operator: str, path: str) ->
 
 
 def _attention(grid: Grid, logits: Array, window: int) -> Response:
-    return _stacked([dft_response(attention_matrix(logits, window_mask(grid, window)), grid)])
+    return dft_response(attention_matrix(logits, window_mask(grid, window)), grid)
 
 
 def _stacked(responses: Iterable[Response]) -> Response:

@@ -70,8 +70,11 @@ def head_responses(model: nn.Module, image_size: tuple[int, int]) -> list[HeadRe
         image_size: Height and width in pixels. Other than at the size that the filters are
             stored for, they are resized, as in the model.
 
+    Returns:
+        One entry per head; none for a SPANetV2 whose stages all have other mixers.
+
     Raises:
-        InputError: If there is no SPAM in it.
+        InputError: If there is no SPANetV2.
     """
     found = []
     for stage, block, size, mixer in _spam_mixers(model, image_size):
@@ -230,15 +233,12 @@ def _spam_mixers(
     """Stage, block, map size and mixer of each SPAM of a model."""
     backbone = find_backbone(model)
     parts: Any = zip(backbone.downsample_layers, backbone.stages, strict=True)
-    size, found = image_size, False
+    size = image_size
     for i, (layer, stage) in enumerate(parts):
         size = layer.output_size(size[0]), layer.output_size(size[1])
         for j, block in enumerate(stage):
             for mixer in (m for m in block.modules() if isinstance(m, SPAM)):
-                found = True
                 yield i, j, size, mixer
-    if not found:
-        raise InputError('The model has no SPAM mixer: choose a SPANetV2 with SPAM in a stage.')
 
 
 def find_backbone(model: nn.Module) -> SPANetV2:

@@ -66,9 +66,9 @@ def test_attention_without_preferences_is_uniform(rng):
     uniform = gs.uniform_sweep(GRID, (3, 9))
     box = gs.box_sweep(GRID, (3,))
     for k in (3, 9):
-        np.testing.assert_allclose(blunt[k].gain, uniform[k].gain, atol=1e-12)
+        np.testing.assert_allclose(blunt[k].gain[0], uniform[k].gain, atol=1e-12)
     np.testing.assert_allclose(uniform[3].gain, box[3].gain, atol=1e-12)
-    np.testing.assert_allclose(uniform[9].gain[0], np.eye(64)[0], atol=1e-12)
+    np.testing.assert_allclose(uniform[9].gain, np.eye(64)[0], atol=1e-12)
 
 
 def test_sweeps_hold_one_response_per_draw(rng):
@@ -92,8 +92,8 @@ def test_the_argument_in_numbers(rng):
     floors = [np.median(unsigned[k].high_frequency_gain()) for k in (3, 13)]
     assert floors[0] / floors[1] == pytest.approx(13 / 3, rel=0.15)  # falls as 1 / k
     high = gs.laplacian_sweep(grid, (3, 13))
-    assert high[3].high_pass_share()[0] > 0.8
-    assert high[13].high_pass_share()[0] == pytest.approx(0.5, abs=0.05)
+    assert high[3].high_pass_share() > 0.8
+    assert high[13].high_pass_share() == pytest.approx(0.5, abs=0.05)
 
 
 # --- what a model holds ---------------------------------------------------------------------
@@ -146,6 +146,16 @@ def test_signs_figure_shows_a_models_kernels(rng, hybrid):
     figure, rows = gs.draw_signs(GRID, unsigned, signed, learned, 'ours')
     assert_rows_are_the_lines(figure, rows, 'gain', 'median')
     assert [row['window'] for row in rows if row['operator'] == 'ours'] == [3]
+
+
+def test_spam_figure_of_a_model_with_attention_alone(rng):
+    arch = dict(depths=(1,) * 4, channels=(32,) * 4, mixers=('Attention',) * 4)
+    model = SPANetV2(arch, input_size=64).eval()
+    inputs = mixer_inputs(model, torch.randn(1, 3, 64, 64))
+    local = {(i.stage, i.block): local_response(i.mixer, i.x, probes=1) for i in inputs}
+    figure, rows = gs.draw_spam(head_responses(model, (64, 64)), local)
+    assert [axes.texts[0].get_text() for axes in figure.axes[:4]] == ['no SPAM'] * 4
+    assert {row['curve'] for row in rows} == {'whole mixer'}
 
 
 def test_eigenbasis_figure_draws_the_same_twice_on_the_torus(rng):

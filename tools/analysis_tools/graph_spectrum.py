@@ -21,6 +21,7 @@ from mmspanet.analysis.images import crop, read_image
 from mmspanet.analysis.models import Model, build
 from mmspanet.analysis.spam_response import (
     depthwise_kernels,
+    find_backbone,
     head_responses,
     local_response,
     mixer_inputs,
@@ -115,6 +116,8 @@ def main() -> None:
     args = parse_args()
     check(args)
     model = build(args.config, args.checkpoint, args.seed) if args.config else None
+    if model:
+        find_backbone(model.backbone)  # says so now if it is not a SPANetV2
     draw_theory(args, model)
     if model:
         draw_model(args, model)
