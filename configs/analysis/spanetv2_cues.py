@@ -43,4 +43,4 @@ param_scheduler = [
 ]
 
 default_hooks = dict(checkpoint=dict(save_optimizer=False, max_keep_ckpts=1))
-log_level = 'WARNING'  # the command shows the progress of its many runs itself
+log_level = 'ERROR'  # the command shows the progress of its many runs itself

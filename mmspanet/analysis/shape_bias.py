@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -93,9 +94,16 @@ class CueRun:
     result: CueResult
 
     def row(self) -> dict[str, Any]:
-        """One line of a table."""
-        bias = round(self.result.shape_bias, 4)
-        return dict(variant=self.variant, seed=self.seed, shape_bias=bias, **asdict(self.result))
+        """One line of a table: shares of 0 to 1 and numbers of decisions."""
+        result = self.result
+        return dict(
+            variant=self.variant,
+            seed=self.seed,
+            shape_bias=round(result.shape_bias, 4),
+            shape_share=round(result.shape_share, 4),
+            texture_share=round(result.texture_share, 4),
+            **asdict(result),
+        )
 
     @classmethod
     def from_row(cls, row: Mapping[str, str]) -> 'CueRun':
@@ -180,7 +188,7 @@ def draw(runs: Sequence[CueRun]) -> Figure:
     A line joins the models with one kernel size; the mixed one and attention stand beside it.
     """
     with figures.style():
-        figure = Figure(figsize=(figures.PAGE_WIDTH, 3.3))
+        figure = Figure(figsize=(figures.PAGE_WIDTH, 3.5))
         bias, shares = figure.subplots(1, 2)
         _draw_measure(bias, runs, 'shape_bias', figures.BLUE, 'shape bias')
         bias.axhline(50, color='0.4', linestyle=':', label='no preference')
@@ -197,7 +205,45 @@ def draw(runs: Sequence[CueRun]) -> Figure:
             axes.set_xticks(range(len(VARIANTS)), list(VARIANTS))
             axes.set_xlabel('kernels of SPAM, or attention in its place')
             axes.set_ylim(-3, 103)
-            axes.legend(loc='best')
+            axes.legend(loc='lower center', bbox_to_anchor=(0.5, 1), ncols=2, columnspacing=1)
+    return figure
+
+
+def example_images(root: Path) -> list[dict[str, str]]:
+    """The first image of every outline with every texture, of the sets ``conflict`` and ``val``.
+
+    Args:
+        root: Folder that ``shapes.write_cues`` has written both sets to.
+
+    Returns:
+        The keys ``outline`` and ``texture``, names of classes, and ``image``, a path under
+        ``root``; the textures of one outline after the other.
+    """
+    found = []
+    for outline in shapes.CLASSES:
+        for texture in shapes.CLASSES:
+            name = 'val' if outline == texture else 'conflict'
+            first = min((root / name / outline).glob(f'*-{texture}.jpg'))
+            path = first.relative_to(root).as_posix()
+            found.append(dict(outline=outline, texture=texture, image=path))
+    return found
+
+
+def draw_examples(root: Path, examples: Sequence[Mapping[str, str]]) -> Figure:
+    """The images of :func:`example_images`, a row per outline and a column per texture."""
+    side = len(shapes.CLASSES)
+    with figures.style():
+        figure = Figure(figsize=(0.6 * figures.PAGE_WIDTH, 0.6 * figures.PAGE_WIDTH))
+        grid = figure.subplots(side, side)
+        for axes, example in zip(grid.flat, examples, strict=True):
+            axes.imshow(cv2.imread(str(root / example['image']))[..., ::-1])
+            axes.set(xticks=[], yticks=[], frame_on=False)
+        for axes, name in zip(grid[0], shapes.CLASSES, strict=True):
+            axes.set_title(name)
+        for axes, name in zip(grid[:, 0], shapes.CLASSES, strict=True):
+            axes.set_ylabel(name)
+        figure.suptitle('texture of', fontsize='medium')
+        figure.supylabel('outline of', fontsize='medium')
     return figure
 
 
@@ -211,5 +257,5 @@ def _draw_measure(
         axes.plot([place] * len(values), values, 'o', color=colour, alpha=0.45, markeredgewidth=0)
         means.append(float(np.mean(values)) if values else math.nan)
     places = np.arange(len(VARIANTS))
-    axes.plot(places[:4], means[:4], color=colour, label=f'{label} (mean)')
+    axes.plot(places[:4], means[:4], color=colour, label=label)
     axes.plot(places[4:], means[4:], '_', color=colour, markersize=14, markeredgewidth=1.5)

@@ -131,6 +131,24 @@ def test_classifiers_of_one_cue(images, cue, expected):
     assert shape_bias.measure_cues(Reader(cue), cfg) == expected
 
 
+def test_missing_images_are_named(tmp_path):
+    pytest.importorskip('mmpretrain')
+    cfg = launch.load_config(str(CONFIG), None)
+    cfg.test_dataloader.dataset.data_root = str(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r'conflict\.txt'):
+        shape_bias.decide(Reader('outline'), cfg, 'conflict')
+
+
+def test_examples_are_a_table_of_outlines_and_textures(images):
+    examples = shape_bias.example_images(images)
+    pairs = [(example['outline'], example['texture']) for example in examples]
+    assert pairs == [(a, b) for a in shapes.CLASSES for b in shapes.CLASSES]
+    figure = shape_bias.draw_examples(images, examples)
+    shown = figure.axes[5 * 1 + 4].images[0].get_array()  # second row, last column
+    path = next((images / 'conflict/cross').glob('*-bolt.jpg'))
+    assert (shown == cv2.imread(str(path))[..., ::-1]).all()
+
+
 @pytest.mark.parametrize(
     ('variant', 'sizes'),
     [
@@ -159,7 +177,7 @@ def test_variants_differ_in_their_kernels(variant, sizes, tmp_path):
 def test_rows_of_the_table_are_read_back():
     run = CueRun('mixed', 2, CueResult(30, 20, 7, 0.985))
     row = {key: str(value) for key, value in run.row().items()}
-    assert row['shape_bias'] == '0.6'
+    assert (row['shape_bias'], row['texture_share']) == ('0.6', str(round(20 / 57, 4)))
     assert CueRun.from_row(row) == run
 
 
@@ -169,7 +187,7 @@ def test_figure_shows_every_run_and_the_means():
     left = shape_bias.draw(runs).axes[0]
     dots = [line.get_ydata() for line in left.lines if line.get_marker() == 'o']
     assert [list(values) for values in dots] == [pytest.approx([20, 40])] * len(VARIANTS)
-    mean = next(line for line in left.lines if line.get_label() == 'shape bias (mean)')
+    mean = next(line for line in left.lines if line.get_label() == 'shape bias')
     assert mean.get_ydata() == pytest.approx([30] * 4)
 
 
@@ -182,7 +200,7 @@ def run_command(out_dir: Path, *options: str) -> subprocess.CompletedProcess:
         env=os.environ | dict(PYTHONPATH=str(ROOT)),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
 
 

@@ -4,7 +4,7 @@ Models are trained on the embedded data, where outline and texture both tell the
 tested on images with the outline of one class and the texture of another (the measure of
 Geirhos et al. 2019; the images and the comparison are ours). Each run's row is appended to
 runs.csv when it ends; the same command again goes on with what is missing. The figure is
-shape_bias.png and .svg, with shape_bias.csv of what it shows.
+shape_bias.png and .svg, with shape_bias.csv of what it shows; examples.png shows the images.
 """
 
 import argparse
@@ -126,6 +126,8 @@ def main() -> None:
     keep_config(cfg, args.out_dir / 'config.py')
     images = args.out_dir / 'images'
     write_images(cfg, images)
+    examples = shape_bias.example_images(images)
+    save_figure(shape_bias.draw_examples(images, examples), examples, args.out_dir / 'examples')
     table = args.out_dir / 'runs.csv'
     runs = read_runs(table)
     done = {(run.variant, run.seed) for run in runs}
