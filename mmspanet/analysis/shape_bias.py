@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
+import mmcv
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -236,7 +236,7 @@ def draw_examples(root: Path, examples: Sequence[Mapping[str, str]]) -> Figure:
         figure = Figure(figsize=(0.6 * figures.PAGE_WIDTH, 0.6 * figures.PAGE_WIDTH))
         grid = figure.subplots(side, side)
         for axes, example in zip(grid.flat, examples, strict=True):
-            axes.imshow(cv2.imread(str(root / example['image']))[..., ::-1])
+            axes.imshow(mmcv.imread(root / example['image'], channel_order='rgb'))
             axes.set(xticks=[], yticks=[], frame_on=False)
         for axes, name in zip(grid[0], shapes.CLASSES, strict=True):
             axes.set_title(name)
