@@ -103,7 +103,7 @@ def test_report_of_a_detector_with_random_weights(data, tmp_path):
     page = tmp_path / 'report.html'
     run(
         'spectral_report.py', 'configs/det/maskrcnn_spanetv2_shapes.py', '--images', data / 'val',
-        '--peers', 'timm:resnet18', '--out', page,
+        '--peers', 'timm:vit_tiny_patch16_224', '--out', page,
     )  # fmt: skip
     text = page.read_text()
     assert '<h1>Inside maskrcnn_spanetv2_shapes (random weights)</h1>' in text
@@ -125,3 +125,7 @@ def test_errors_are_one_line(arguments, said, data):
     log = run(*(a.format(data=data) for a in arguments), status=1)
     assert said in log
     assert 'Traceback' not in log
+
+
+def test_numbers_start_at_one():
+    assert '0 must be at least 1' in run('inside.py', CONFIG, '--count', 0, status=2)

@@ -46,8 +46,24 @@ def evenly(paths: Sequence[Path], count: int) -> list[Path]:
     return [paths[i * len(paths) // count] for i in range(count)]
 
 
-def add_image_options(parser: argparse.ArgumentParser, count: int) -> None:
-    """Add --images, --count, --size, --policy: what :func:`chosen_images` and ``batches`` take."""
+def at_least_one(text: str) -> int:
+    """A number of the command line, from 1 up: a ``type`` for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'{number} must be at least 1')
+    return number
+
+
+def add_image_options(
+    parser: argparse.ArgumentParser, count: int, policies: Sequence[str] = ('crop', 'stretch')
+) -> None:
+    """Add --images, --count, --size, --policy: what :func:`chosen_images` and ``batches`` take.
+
+    Args:
+        parser: The command's.
+        count: The default number of images.
+        policies: Names in :data:`SIZE_POLICIES` that the command can do with.
+    """
     parser.add_argument(
         '--images',
         type=Path,
@@ -56,21 +72,20 @@ def add_image_options(parser: argparse.ArgumentParser, count: int) -> None:
     )
     parser.add_argument(
         '--count',
-        type=int,
+        type=at_least_one,
         default=count,
         help=f'number of images, taken at equal distances in order of their names ({count})',
     )
     parser.add_argument(
         '--size',
-        type=int,
+        type=at_least_one,
         help='side of the images in pixels (default: the size that the first model was made for)',
     )
     parser.add_argument(
         '--policy',
-        choices=SIZE_POLICIES,
+        choices=policies,
         default='crop',
-        help='crop: short side to --size, then the centre square (the default); stretch: both '
-        'sides to --size; keep: the own pixels, cut to multiples of 32',
+        help='; '.join(f'{name}: {_SAID[name]}' for name in policies),
     )
 
 
@@ -105,6 +120,11 @@ def keep(image: Image.Image, size: int) -> Image.Image:
     return image.crop((left, top, left + width, top + height))
 
 
+_SAID = dict(
+    crop='short side to --size, then the centre square (the default)',
+    stretch='both sides to --size',
+    keep='the own pixels, cut to multiples of 32',
+)
 SIZE_POLICIES: dict[str, Callable[[Image.Image, int], Image.Image]] = dict(
     crop=crop, stretch=stretch, keep=keep
 )

@@ -125,8 +125,12 @@ def build_from_config(
     )
 
 
-def build_timm(name: str, checkpoint: str | None = None, seed: int = 0) -> Model:
+def build_timm(
+    name: str, checkpoint: str | None = None, seed: int = 0, size: int | None = None
+) -> Model:
     """Build a model of timm by its name there.
+
+    Models of one image size are set to ``size``, in pixels, where timm knows how to.
 
     Raises:
         InputError: If timm has no such model.
@@ -135,10 +139,13 @@ def build_timm(name: str, checkpoint: str | None = None, seed: int = 0) -> Model
 
     torch.manual_seed(seed)
     try:
-        network = timm.create_model(name, checkpoint_path=checkpoint or '')
+        network: Any = timm.create_model(name, checkpoint_path=checkpoint or '')
     except RuntimeError as error:
         raise InputError(f'timm can not build {name!r}: {error}') from error
     data = timm.data.resolve_model_data_config(network)
+    own_size = data['input_size'][-1]
+    if size not in (None, own_size) and hasattr(network, 'set_input_size'):
+        network.set_input_size((size, size))
     return Model(
         name=name,
         network=network.eval().requires_grad_(False),
@@ -149,14 +156,19 @@ def build_timm(name: str, checkpoint: str | None = None, seed: int = 0) -> Model
         ),
         is_classifier=True,
         classes=(),
-        input_size=data['input_size'][-1],
+        input_size=own_size,
     )
 
 
-def build(spec: str, checkpoint: str | None = None, seed: int = 0) -> Model:
-    """Build from ``spec``: a config's path, ``mmpretrain::NAME`` or ``timm:NAME``."""
+def build(
+    spec: str, checkpoint: str | None = None, seed: int = 0, size: int | None = None
+) -> Model:
+    """Build from ``spec``: a config's path, ``mmpretrain::NAME`` or ``timm:NAME``.
+
+    ``size`` is that of the images that are to come; models of timm may need to know it.
+    """
     if spec.startswith('timm:'):
-        return build_timm(spec.removeprefix('timm:'), checkpoint, seed)
+        return build_timm(spec.removeprefix('timm:'), checkpoint, seed, size)
     stem = spec.replace('::', '/').split('/')[-1].removesuffix('.py')
     name = re.sub(r'_\d+xb\d+.*', '', stem)  # without batch, schedule and data set
     return build_from_config(read_config(spec), name, checkpoint, seed)

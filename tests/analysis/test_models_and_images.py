@@ -143,6 +143,9 @@ def test_models_of_others():
     model = build('timm:resnet18')
     assert model.input_size == 224
     assert model.normalise.mean[0] == pytest.approx(0.485 * 255)
+    for name in ('vit_tiny_patch16_224', 'swin_tiny_patch4_window7_224', 'resnet18'):
+        small = build(f'timm:{name}', size=64)  # timm's own ViT and Swin refuse other sizes
+        assert small.network(torch.randn(1, 3, 64, 64)).shape == (1, 1000)
     with pytest.raises(InputError, match="timm can not build 'nothing'"):
         build('timm:nothing')
     with pytest.raises(InputError, match='can not be read'):

@@ -27,7 +27,7 @@ def parse_args() -> argparse.Namespace:
         metavar='MODEL[=CHECKPOINT]',
         help='config, mmpretrain::NAME, timm:NAME',
     )
-    images.add_image_options(parser, count=64)
+    images.add_image_options(parser, count=64, policies=list(images.SIZE_POLICIES))
     parser.add_argument(
         '--profile',
         choices=spectra.PROFILES,
@@ -38,7 +38,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--blocks', metavar='REGEX', help='paths of the modules to look at, in all the models'
     )
-    parser.add_argument('--batch-size', type=int, default=8, help='images at a time (default 8)')
+    parser.add_argument(
+        '--batch-size', type=images.at_least_one, default=8, help='images at a time (default 8)'
+    )
     parser.add_argument('--seed', type=int, default=0, help='seed of random weights')
     parser.add_argument('--device', default=get_device(), help='where to compute')
     parser.add_argument(
@@ -75,7 +77,7 @@ def main() -> None:
     size, drawn = args.size, {}
     for spec in args.models:
         path, _, checkpoint = spec.partition('=')
-        model = build(path, checkpoint or None, args.seed)
+        model = build(path, checkpoint or None, args.seed, size)
         size = size or model.input_size
         drawn[model.title] = measure(model, paths, size, args)
     figure = spectra.draw_models(drawn)

@@ -2,18 +2,20 @@
 
 Writes, each as .png, .svg and .csv: srf_gains (mean gain of the re-scaling filters by stage and
 head), modulators (over some images), receptive_field (of the end of each stage) and, for a
-classifier, grad_cam. Without a checkpoint the weights are random.
+classifier with a checkpoint, grad_cam. Without a checkpoint the weights are random.
 """
 
 import argparse
 from pathlib import Path
+from typing import Any
 
+from matplotlib.figure import Figure
 from mmengine.device import get_device
 from rich.progress import track
 
 from mmspanet.analysis import figures, grad_cam, images, modulators, receptive_field, srf_gain
 from mmspanet.analysis.blocks import find_blocks
-from mmspanet.analysis.models import build, read_config
+from mmspanet.analysis.models import RANDOM, build, read_config
 from mmspanet.engine import launch
 
 
@@ -23,7 +25,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', nargs='?', help='path or URL (default: random weights)')
     images.add_image_options(parser, count=16)
     parser.add_argument(
-        '--show', type=int, default=4, help='number of images with modulators and Grad-CAM (4)'
+        '--show',
+        type=images.at_least_one,
+        default=4,
+        help='number of images with modulators and Grad-CAM (4)',
     )
     parser.add_argument(
         '--cam-layer',
@@ -48,7 +53,9 @@ def main() -> None:
     policy, size = images.SIZE_POLICIES[args.policy], args.size or model.input_size
     written = []
 
-    def save(name: str, figure, rows) -> None:
+    def save(name: str, figure: Figure, rows: list[dict[str, Any]]) -> None:
+        with figures.style():
+            figure.suptitle(model.title)
         written.extend(figures.save_figure(figure, rows, args.out_dir / name))
 
     gains = srf_gain.head_gains(model.backbone)
@@ -70,7 +77,7 @@ def main() -> None:
     figure = receptive_field.draw_fields(fields)
     save('receptive_field', figure, receptive_field.table(fields))
 
-    if model.is_classifier:
+    if model.is_classifier and model.weights != RANDOM:
         layers = (
             {args.cam_layer: model.backbone.get_submodule(args.cam_layer)}
             if args.cam_layer
@@ -82,7 +89,9 @@ def main() -> None:
         ]
         figure = grad_cam.draw_cams(pictures, names, list(layers), cams)
         save('grad_cam', figure, grad_cam.table(names, list(layers), cams))
-    print(f'{model.title}, {model.weights}')
+    else:
+        print('no Grad-CAM: it needs a classifier with trained weights')
+    print(f'{model.name}, {model.weights}')
     for path in written:
         print(path)
 

@@ -68,12 +68,20 @@ def parse_args() -> argparse.Namespace:
         'and Swin-T of MMPretrain, random weights)',
     )
     parser.add_argument(
-        '--show', type=int, default=4, help='number of images with modulators and Grad-CAM (4)'
+        '--show',
+        type=images.at_least_one,
+        default=4,
+        help='number of images with modulators and Grad-CAM (4)',
     )
     parser.add_argument(
-        '--field-images', type=int, default=8, help='images per effective receptive field (8)'
+        '--field-images',
+        type=images.at_least_one,
+        default=8,
+        help='images per effective receptive field (8)',
     )
-    parser.add_argument('--batch-size', type=int, default=8, help='images at a time (default 8)')
+    parser.add_argument(
+        '--batch-size', type=images.at_least_one, default=8, help='images at a time (default 8)'
+    )
     parser.add_argument('--seed', type=int, default=0, help='seed of random weights')
     parser.add_argument('--device', default=get_device(), help='where to compute')
     parser.add_argument(
@@ -98,7 +106,7 @@ class Pictures:
         chosen = images.evenly(self.paths, count)
         policy = images.SIZE_POLICIES[self.policy]
         batches = images.batches(chosen, self.size, batch_size, policy)
-        steps = None if self.policy == 'keep' else -(-len(chosen) // batch_size)
+        steps = -(-len(chosen) // batch_size)
         for batch in track(batches, f'{said}, {model.name}', total=steps):
             yield model.normalise(batch.to(self.device))
 
@@ -393,11 +401,7 @@ def facts(
     weights = model.weights
     if args.checkpoint and Path(args.checkpoint).is_file():
         weights = f'{args.checkpoint} (sha256 {file_hash(Path(args.checkpoint))[:12]}...)'
-    sides = (
-        'own size, cut to multiples of 32'
-        if args.policy == 'keep'
-        else (f'{pictures.size} x {pictures.size} pixels ({args.policy})')
-    )
+    sides = f'{pictures.size} x {pictures.size} pixels ({args.policy})'
     libraries = ', '.join(f'{name} {version(name)}' for name in ('torch', 'numpy', 'matplotlib'))
     return [
         ('Model', args.config),
@@ -414,11 +418,13 @@ def main() -> None:
     args = parse_args()
     paths = images.chosen_images(args, read_config(args.config))
     model = build(args.config, args.checkpoint, args.seed)
+    size = args.size or model.input_size
     specs = [spec.partition('=') for spec in args.peers]
-    models = [model, *(build(path, weights or None, args.seed) for path, _, weights in specs)]
+    peers = [build(path, weights or None, args.seed, size) for path, _, weights in specs]
+    models = [model, *peers]
     for each in models:
         each.network.to(args.device)
-    pictures = Pictures(paths, args.policy, args.size or model.input_size, args.device)
+    pictures = Pictures(paths, args.policy, size, args.device)
     sections = [
         *window_sections(model, args.seed),
         *mixer_sections(model, pictures, args.seed),
