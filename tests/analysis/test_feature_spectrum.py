@@ -1,6 +1,7 @@
 """Relative log amplitude: closed forms, the stream, and the blocks of three libraries."""
 
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -97,6 +98,22 @@ def test_streaming_mean_is_the_mean_of_one_batch():
     whole = spectrum([maps])
     parts = spectrum(maps.split(3))  # 3, 3, 1: a mean of means would differ
     np.testing.assert_allclose(parts.amplitude, whole.amplitude, atol=1e-12)
+
+
+def test_stream_keeps_no_batch():
+    """While a batch is made, no more than the one before it is still held."""
+    seen, held = [], []
+
+    def batches():
+        for _ in range(6):
+            held.append(sum(ref() is not None for ref in seen))
+            batch = torch.randn(2, 3, 8, 8)
+            seen.append(weakref.ref(batch))
+            yield batch
+            del batch
+
+    spectrum(batches())
+    assert max(held) <= 1
 
 
 def test_other_sizes_are_read_at_the_first_ones_frequencies():
