@@ -22,6 +22,8 @@ setup(
     # Two lines of the OpenMMLab libraries share their import names and exclude each other, and a
     # requirement can't say "or": the user names one. mmcv itself needs care, see the README.
     extras_require=dict(
+        # What mmspanet.analysis needs more: figures, and Grad-CAM (with opencv-python-headless).
+        analysis=['matplotlib', 'grad-cam>=1.5.4'],
         onedl=[
             'onedl-mmengine>=0.10.12',
             'onedl-mmcv>=2.3.6',

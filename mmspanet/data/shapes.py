@@ -6,11 +6,15 @@ them apart; ring, crescent and bolt each have a texture of their own. About a
 quarter of the instances is under 32 x 32 pixels, and a third is partly hidden.
 Validation images come from other seeds and other background textures. The same
 call writes the same files.
+
+In the images of the cue-conflict test (Geirhos et al. 2019, arXiv 1811.12231) each class has a
+texture of its own, and the outline of one class can carry that of another.
 """
 
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 
 import cv2
@@ -122,6 +126,14 @@ def _checks(rng: Rng) -> np.ndarray:
     return (((_X + x) // side + (_Y + y) // side) % 2).astype(np.float32)
 
 
+def _grain(rng: Rng) -> np.ndarray:
+    return (_noise(rng, 3) > 0.5).astype(np.float32)
+
+
+def _blotches(rng: Rng) -> np.ndarray:
+    return (_noise(rng, 8) > 0.5).astype(np.float32)
+
+
 def _clouds(rng: Rng) -> np.ndarray:
     return 0.6 * _noise(rng, 32) + 0.3 * _noise(rng, 12) + 0.1 * _noise(rng, 4)
 
@@ -148,6 +160,7 @@ def _marble(rng: Rng) -> np.ndarray:
 
 
 _OBJECT_TEXTURES = dict(star=_shading, cross=_shading, ring=_stripes, crescent=_dots, bolt=_checks)
+_CUE_TEXTURES = dict(star=_grain, cross=_blotches, ring=_stripes, crescent=_dots, bolt=_checks)
 _BACKGROUNDS = dict(train=(_clouds, _ripples, _speckle), val=(_weave, _patches, _marble))
 
 
@@ -232,6 +245,26 @@ def make_portrait(rng: Rng, split: str, label: int) -> np.ndarray:
     return _finished(rng, image)
 
 
+def make_cue_portrait(rng: Rng, split: str, outline: int, texture: int) -> np.ndarray:
+    """A BGR image, (SIZE, SIZE, 3) uint8, with the outline of one class and the texture of another.
+
+    Each class has a texture of its own here, star and cross too. Compared with
+    :func:`make_portrait` the textures are twice as coarse, dark on bright or bright on dark, and
+    some outlines reach over the image's border: a balance of the cues in which small models
+    ignore neither.
+    """
+    image = _background(rng, split)
+    mask = draw_outline(
+        outline, rng.uniform(38, 90, 2), rng.uniform(45, 75), rng.uniform(0, 2 * np.pi)
+    )
+    levels = np.array([[rng.uniform(0, 60)], [rng.uniform(195, 255)]])
+    first, second = rng.permutation(levels + rng.uniform(-30, 30, (2, 3)))
+    pattern = _CUE_TEXTURES[CLASSES[texture]](rng)[: SIZE // 2, : SIZE // 2]
+    pattern = pattern.repeat(2, axis=0).repeat(2, axis=1)[..., None]
+    image[mask] = (first + (second - first) * pattern)[mask]
+    return _finished(rng, image)
+
+
 def _placed(
     rng: Rng, label: int, radius: float, whole: list[np.ndarray], visible: list[np.ndarray]
 ) -> np.ndarray | None:
@@ -261,7 +294,7 @@ def _finished(rng: Rng, image: np.ndarray) -> np.ndarray:
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
-# --- the three layouts ------------------------------------------------------------------------
+# --- the layouts -----------------------------------------------------------------------------
 
 SPLIT_SEEDS = dict(train=1, val=2)
 
@@ -271,7 +304,7 @@ def write_coco(root: Path, split: str, count: int, seed: int = 0) -> None:
     folder = _made(root / f'{split}2017')
     images: list[dict] = []
     annotations: list[dict] = []
-    for i, rng in _each(count, seed, split, f'COCO layout, {split}'):
+    for i, rng in _each(count, [seed, SPLIT_SEEDS[split]], f'COCO layout, {split}'):
         image, instances = make_scene(rng, split)
         name = f'{i + 1:012d}.jpg'
         _write_image(folder / name, image)
@@ -298,7 +331,7 @@ def write_ade(root: Path, split: str, count: int, seed: int = 0) -> None:
     """Write ``images/`` and ``annotations/`` under ``root``; 0 is ignored, 1 the background."""
     name = dict(train='training', val='validation')[split]
     images, annotations = _made(root / 'images' / name), _made(root / 'annotations' / name)
-    for i, rng in _each(count, seed, split, f'ADE20K layout, {split}'):
+    for i, rng in _each(count, [seed, SPLIT_SEEDS[split]], f'ADE20K layout, {split}'):
         image, instances = make_scene(rng, split)
         labels = np.ones((SIZE, SIZE), np.uint8)
         for instance in instances:
@@ -310,13 +343,41 @@ def write_ade(root: Path, split: str, count: int, seed: int = 0) -> None:
 def write_imagenet(root: Path, split: str, count: int, seed: int = 0) -> None:
     """Write ``<split>/<class>/`` and ``meta/<split>.txt`` under ``root``."""
     lines = []
-    for i, rng in _each(count, seed, split, f'ImageNet layout, {split}'):
+    for i, rng in _each(count, [seed, SPLIT_SEEDS[split]], f'ImageNet layout, {split}'):
         label = i % len(CLASSES)
         name = f'{CLASSES[label]}/{i + 1:08d}.jpg'
         _made((root / split / name).parent)
         _write_image(root / split / name, make_portrait(rng, split, label))
         lines.append(f'{name} {label}\n')
     (_made(root / 'meta') / f'{split}.txt').write_text(''.join(lines))
+
+
+# The sets of the cue-conflict test: background textures, seed, and the classes of outline and
+# texture of their images, in turn.
+_MATCHED = [(label, label) for label in range(len(CLASSES))]
+CUE_SETS: dict[str, tuple[str, int, list[tuple[int, int]]]] = dict(
+    train=('train', 3, _MATCHED),
+    val=('val', 4, _MATCHED),
+    conflict=('val', 5, list(permutations(range(len(CLASSES)), 2))),
+)
+
+
+def write_cues(root: Path, name: str, count: int, seed: int = 0) -> None:
+    """Write one of ``CUE_SETS`` as ``<name>/<class>/`` and ``meta/<name>.txt`` under ``root``.
+
+    In ``train`` and ``val`` outline and texture are of the same class, in ``conflict`` they are
+    of different ones. The class of folder and list is the outline's; the file names end in
+    ``-<texture>.jpg``.
+    """
+    split, number, pairs = CUE_SETS[name]
+    lines = []
+    for i, rng in _each(count, [seed, number], f'cue-conflict test, {name}'):
+        outline, texture = pairs[i % len(pairs)]
+        file = f'{CLASSES[outline]}/{i + 1:08d}-{CLASSES[texture]}.jpg'
+        _made((root / name / file).parent)
+        _write_image(root / name / file, make_cue_portrait(rng, split, outline, texture))
+        lines.append(f'{file} {outline}\n')
+    (_made(root / 'meta') / f'{name}.txt').write_text(''.join(lines))
 
 
 def encode_rle(mask: np.ndarray) -> dict:
@@ -328,10 +389,10 @@ def encode_rle(mask: np.ndarray) -> dict:
     return dict(size=list(mask.shape), counts=[0, *runs] if flat[0] else runs)
 
 
-def _each(count: int, seed: int, split: str, title: str) -> Iterable[tuple[int, Rng]]:
+def _each(count: int, seeds: list[int], title: str) -> Iterable[tuple[int, Rng]]:
     """Image numbers, each with a generator of its own, behind a progress bar."""
     for i in track(range(count), title):
-        yield i, np.random.default_rng([seed, SPLIT_SEEDS[split], i])
+        yield i, np.random.default_rng([*seeds, i])
 
 
 def _made(folder: Path) -> Path:

@@ -1,0 +1,227 @@
+"""The models that are looked at: built from an OpenMMLab config or by timm, with their weights."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.hub import get_config
+from mmengine.logging import MMLogger
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.runner import CheckpointLoader
+from torch import Tensor, nn
+
+from mmspanet.engine import launch
+from mmspanet.errors import CheckpointError, InputError
+
+RANDOM = 'random weights'
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """What a network's data preprocessor does to pixel values.
+
+    Attributes:
+        mean, std: One value per channel, in the network's channel order, for pixels of 0 to 255.
+        rgb: Whether the network takes RGB; else it takes BGR.
+    """
+
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    rgb: bool = True
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Turn RGB images, (B, 3, H, W) uint8, into the network's float32 input."""
+        ordered = images if self.rgb else images.flip(1)
+        mean, std = (ordered.new_tensor(v, dtype=torch.float32) for v in (self.mean, self.std))
+        return (ordered.float() - mean[:, None, None]) / std[:, None, None]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network in eval mode, without gradients to its weights.
+
+    Attributes:
+        name: What figures call it.
+        network: The whole network; of a classifier, a call gives logits of shape (B, classes).
+        backbone: The part whose blocks are looked at.
+        weights: The checkpoint's path, or :data:`RANDOM`.
+        normalise: What its images go through first.
+        is_classifier: Whether the network ends in classes.
+        classes: Their names; empty if unknown.
+        input_size: The side, in pixels, of the images that it was made for.
+    """
+
+    name: str
+    network: nn.Module
+    backbone: nn.Module
+    weights: str
+    normalise: Normalisation
+    is_classifier: bool
+    classes: tuple[str, ...]
+    input_size: int
+
+    @property
+    def title(self) -> str:
+        """The name, with a remark where the weights are random."""
+        return f'{self.name} ({RANDOM})' if self.weights == RANDOM else self.name
+
+
+def read_config(path: str, options: dict[str, Any] | None = None) -> Config:
+    """The config file at ``path``; ``mmpretrain::NAME`` and ``mmdet::NAME`` are the libraries'.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        InputError: If it is not a valid config, or the library does not have it.
+    """
+    if '::' not in path:
+        return launch.load_config(path, options)
+    try:
+        cfg = get_config(path)
+    except Exception as error:  # the hub raises plain exceptions of many kinds
+        raise InputError(f'The config {path} can not be read: {error}') from error
+    if options:
+        cfg.merge_from_dict(options)
+    return cfg
+
+
+def build_from_config(
+    cfg: Config, name: str, checkpoint: str | None = None, seed: int = 0
+) -> Model:
+    """Build the model of an mmdet, mmseg or mmpretrain config.
+
+    Without ``checkpoint`` the weights are the config's own random initialisation, drawn from
+    ``seed``; a pretrained file that the config names for its backbone is not read.
+
+    Raises:
+        CheckpointError: If the checkpoint leaves weights of the backbone unset.
+    """
+    init_default_scope(cfg.default_scope)
+    settings = cfg.model
+    if (settings.backbone.get('init_cfg') or {}).get('type') == 'Pretrained':
+        settings.backbone.init_cfg = None
+    launch.replace_sync_bn(settings)
+    if settings.backbone.type == 'SwinTransformer' and cfg.default_scope == 'mmpretrain':
+        settings.backbone.pad_small_map = True  # or it refuses maps smaller than its windows
+    preprocessor = settings.setdefault('data_preprocessor', cfg.get('data_preprocessor', {}))
+    torch.manual_seed(seed)
+    with _quiet(MMLogger.get_current_instance()):  # it tells how each weight was drawn
+        network = MODELS.build(settings)
+        network.init_weights()
+    if checkpoint is not None:
+        load_weights(network, checkpoint)
+    return Model(
+        name=name,
+        network=network.eval().requires_grad_(False),
+        backbone=network.backbone,
+        weights=checkpoint or RANDOM,
+        normalise=_normalisation(preprocessor),
+        is_classifier=settings.type == 'ImageClassifier',
+        classes=_classes(cfg),
+        input_size=_side(settings.backbone),
+    )
+
+
+def build_timm(
+    name: str, checkpoint: str | None = None, seed: int = 0, size: int | None = None
+) -> Model:
+    """Build a model of timm by its name there.
+
+    Models of one image size are set to ``size``, in pixels, where timm knows how to.
+
+    Raises:
+        InputError: If timm has no such model.
+    """
+    import timm
+
+    torch.manual_seed(seed)
+    try:
+        network: Any = timm.create_model(name, checkpoint_path=checkpoint or '')
+    except RuntimeError as error:
+        raise InputError(f'timm can not build {name!r}: {error}') from error
+    data = timm.data.resolve_model_data_config(network)
+    own_size = data['input_size'][-1]
+    if size not in (None, own_size) and hasattr(network, 'set_input_size'):
+        network.set_input_size((size, size))
+    return Model(
+        name=name,
+        network=network.eval().requires_grad_(False),
+        backbone=network,
+        weights=checkpoint or RANDOM,
+        normalise=Normalisation(
+            tuple(255 * v for v in data['mean']), tuple(255 * v for v in data['std'])
+        ),
+        is_classifier=True,
+        classes=(),
+        input_size=own_size,
+    )
+
+
+def build(
+    spec: str, checkpoint: str | None = None, seed: int = 0, size: int | None = None
+) -> Model:
+    """Build from ``spec``: a config's path, ``mmpretrain::NAME`` or ``timm:NAME``.
+
+    ``size`` is that of the images that are to come; models of timm may need to know it.
+    """
+    if spec.startswith('timm:'):
+        return build_timm(spec.removeprefix('timm:'), checkpoint, seed, size)
+    stem = spec.replace('::', '/').split('/')[-1].removesuffix('.py')
+    name = re.sub(r'_\d+xb\d+.*', '', stem)  # without batch, schedule and data set
+    return build_from_config(read_config(spec), name, checkpoint, seed)
+
+
+def load_weights(network: nn.Module, path: str) -> None:
+    """Load a checkpoint file or URL; heads may stay as they are, the backbone may not.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CheckpointError: If weights of the backbone are missing from it.
+    """
+    launch.check_checkpoint(path)
+    file = CheckpointLoader.load_checkpoint(path, map_location='cpu')
+    state = file.get('state_dict', file)
+    try:
+        missing = network.load_state_dict(dict(state), strict=False).missing_keys
+    except RuntimeError as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(
+            f'{path} is not of this config: {str(error).splitlines()[-1].strip()}'
+        ) from error
+    unset = [key for key in missing if key.startswith('backbone.')]
+    if unset:
+        raise CheckpointError(
+            f'{path} lacks {len(unset)} weights of the backbone, such as {unset[0]}: give a '
+            'checkpoint of the same config.'
+        )
+
+
+@contextmanager
+def _quiet(logger: MMLogger) -> Iterator[None]:
+    level = logger.level
+    logger.setLevel('WARNING')
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _normalisation(preprocessor: Mapping[str, Any]) -> Normalisation:
+    rgb = bool(preprocessor.get('to_rgb') or preprocessor.get('bgr_to_rgb'))
+    if preprocessor.get('mean') is None:
+        return Normalisation(rgb=rgb)
+    return Normalisation(tuple(preprocessor['mean']), tuple(preprocessor['std']), rgb)
+
+
+def _classes(cfg: Config) -> tuple[str, ...]:
+    metainfo = cfg.get('metainfo') or {}
+    return tuple(metainfo.get('classes', ()))
+
+
+def _side(backbone: Mapping[str, Any]) -> int:
+    size = backbone.get('input_size') or backbone.get('img_size') or 224
+    return size if isinstance(size, int) else max(size)

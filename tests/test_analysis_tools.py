@@ -1,0 +1,131 @@
+"""The commands of tools/analysis_tools as users run them, on a few images of Shapes."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CONFIG = 'configs/cls/spanetv2_shapes.py'
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    """A few Shapes images in ImageNet layout, written by the command."""
+    root = tmp_path_factory.mktemp('shapes')
+    run('../make_shapes.py', 'imagenet', '--root', root, '--train', 16, '--val', 6)
+    return root / 'imagenet'
+
+
+@pytest.fixture(scope='module')
+def checkpoint(data, tmp_path_factory):
+    """The Shapes classifier after one epoch of 16 images."""
+    work_dir = tmp_path_factory.mktemp('run')
+    parts = ('train', 'val', 'test')
+    run(
+        '../train.py', CONFIG, '--work-dir', work_dir, '--cfg-options',
+        *(f'{part}_dataloader.dataset.data_root={data}' for part in parts),
+        'train_dataloader.batch_size=8', 'train_cfg.max_epochs=1',
+    )  # fmt: skip
+    return work_dir / 'epoch_1.pth'
+
+
+def run(script, *arguments, status=0):
+    process = subprocess.run(
+        [sys.executable, ROOT / 'tools/analysis_tools' / script, *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | dict(PYTHONPATH=str(ROOT)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=600,
+    )
+    assert process.returncode == status, process.stdout
+    return process.stdout
+
+
+def rows(path):
+    with open(path, newline='') as file:
+        return list(csv.DictReader(file))
+
+
+def test_feature_spectrum_of_several_models(data, checkpoint, tmp_path):
+    log = run(
+        'feature_spectrum.py', f'{CONFIG}={checkpoint}', CONFIG, 'timm:convnext_atto',
+        '--images', data / 'val', '--profile', 'diagonal', '--out-dir', tmp_path,
+    )  # fmt: skip
+    assert '6 images of 64 x 64 pixels (crop), diagonal profile' in log
+    drawn = rows(tmp_path / 'feature_spectrum.csv')
+    models = [
+        'spanetv2_shapes',
+        'spanetv2_shapes (random weights)',
+        'convnext_atto (random weights)',
+    ]
+    assert list(dict.fromkeys(row['model'] for row in drawn)) == models
+    assert {p.suffix for p in tmp_path.iterdir()} == {'.png', '.svg', '.csv'}
+
+
+def test_feature_spectrum_of_chosen_modules_at_their_own_size(data, tmp_path):
+    log = run(
+        'feature_spectrum.py', CONFIG, '--images', data / 'val', '--policy', 'keep',
+        '--blocks', r'downsample_layers\.\d', '--out-dir', tmp_path,
+    )  # fmt: skip
+    assert '6 images of their own size' in log
+    paths = {row['path'] for row in rows(tmp_path / 'feature_spectrum.csv')}
+    assert paths == {f'downsample_layers.{i}' for i in range(4)}
+
+
+def test_inside(data, checkpoint, tmp_path):
+    run('inside.py', CONFIG, checkpoint, '--images', data / 'val', '--out-dir', tmp_path)
+    names = ('srf_gains', 'modulators', 'receptive_field', 'grad_cam')
+    assert {p.name for p in tmp_path.iterdir()} == {
+        f'{name}.{kind}' for name in names for kind in ('png', 'svg', 'csv')
+    }
+    assert len(rows(tmp_path / 'modulators.csv')) == 4 * (16**2 + 8**2 + 4**2 + 2**2)
+
+
+def test_report(data, checkpoint, tmp_path):
+    page = tmp_path / 'report.html'
+    run('spectral_report.py', CONFIG, checkpoint, '--images', data / 'val', '--out', page)
+    text = page.read_text()
+    assert 'convnext-tiny (random weights)' in text
+    assert 'swin-tiny (random weights)' in text
+    assert text.count('<h2>') == text.count('download=')  # every section drew something
+    assert 'http' not in text.replace('http://www.w3.org/', '')
+
+
+def test_report_of_a_detector_with_random_weights(data, tmp_path):
+    page = tmp_path / 'report.html'
+    run(
+        'spectral_report.py', 'configs/det/maskrcnn_spanetv2_shapes.py', '--images', data / 'val',
+        '--peers', 'timm:vit_tiny_patch16_224', '--out', page,
+    )  # fmt: skip
+    text = page.read_text()
+    assert '<h1>Inside maskrcnn_spanetv2_shapes (random weights)</h1>' in text
+    assert 'Left out: the model is no classifier.' in text
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'said'),
+    [
+        (['feature_spectrum.py', 'timm:nothing', '--images', '{data}'], 'timm can not build'),
+        (['feature_spectrum.py', 'timm:vgg11', '--images', '{data}'], 'has no block told by'),
+        (['feature_spectrum.py', 'timm:resnet18'], 'Name a folder of images'),
+        (['feature_spectrum.py', CONFIG, '--images', '/nowhere'], 'no images in /nowhere'),
+        (['inside.py', CONFIG, 'nowhere.pth', '--images', '{data}'], 'nowhere.pth does not exist'),
+        (['spectral_report.py', 'nowhere.py', '--images', '{data}'], 'nowhere.py does not exist'),
+    ],
+)
+def test_errors_are_one_line(arguments, said, data):
+    log = run(*(a.format(data=data) for a in arguments), status=1)
+    assert said in log
+    assert 'Traceback' not in log
+
+
+def test_numbers_start_at_one():
+    assert '0 must be at least 1' in run('inside.py', CONFIG, '--count', 0, status=2)
