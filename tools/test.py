@@ -39,6 +39,8 @@ def draw_pictures(cfg: Config, folder: str) -> None:
     else:
         hook.enable = True
         hook.out_dir = folder
+        hook.resize = 256  # so that the text on small images can be read
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='mmspanet.DrawInRGBHook')]
 
 
 def augment(cfg: Config) -> None:

@@ -1,4 +1,4 @@
-from .hooks import DeployHook, EpochSeedHook
+from .hooks import DeployHook, DrawInRGBHook, EpochSeedHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
 
-__all__ = ['DeployHook', 'EpochSeedHook', 'LayerDecayOptimWrapperConstructor']
+__all__ = ['DeployHook', 'DrawInRGBHook', 'EpochSeedHook', 'LayerDecayOptimWrapperConstructor']
