@@ -10,6 +10,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
+from mmengine.utils import digit_version
 from torch import nn
 
 from mmspanet.engine import launch
@@ -28,7 +29,12 @@ ALL_MIXERS = dict(
     mixers=('SPAM', 'SPAM', 'MixAttention', 'Attention'),
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        digit_version(torch.__version__) < digit_version('2.9'), reason='another exporter'
+    ),
+]
 
 
 class OnlyBackbone(nn.Module):

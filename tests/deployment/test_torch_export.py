@@ -2,10 +2,14 @@
 
 import pytest
 import torch
+from mmengine.utils import digit_version
 from torch.export import Dim
 
 from tests.models.test_spanetv2 import assert_close, random_model
 
+with_torch_export = pytest.mark.skipif(
+    digit_version(torch.__version__) < digit_version('2.9'), reason='torch.export was young'
+)
 SMALL = dict(
     depths=(1, 1, 1, 1),
     channels=(32, 32, 64, 64),
@@ -21,6 +25,7 @@ def model_and_images(deployed: bool):
 
 
 @pytest.mark.slow
+@with_torch_export
 @pytest.mark.parametrize('deployed', [False, True])
 def test_torch_export_with_any_batch_size(deployed):
     model, images = model_and_images(deployed)
@@ -33,6 +38,7 @@ def test_torch_export_with_any_batch_size(deployed):
 
 
 @pytest.mark.slow
+@with_torch_export
 def test_torch_export_with_any_size_is_refused():
     """The filters are resized by sizes that differ; PyTorch says that they can't be symbols."""
     model, images = model_and_images(deployed=False)
