@@ -10,6 +10,8 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import Registry
 
+from mmspanet import fileio as fileio  # registers the file backend 'atomic'
+
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope='mmspanet', locations=['mmspanet.models'])
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',

@@ -5,7 +5,7 @@ import os
 import pytest
 from mmengine.fileio import get_file_backend
 
-import mmspanet  # noqa: F401  registers the backend
+import mmspanet.registry  # noqa: F401  registers the backend
 
 
 @pytest.fixture

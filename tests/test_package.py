@@ -4,11 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+MIM = ('configs', 'tools', 'model-index.yml')
 
 
 def python(code: str) -> str:
@@ -49,6 +52,73 @@ build_optim_wrapper(model, dict(
 print(type(model).__module__)
 """
     assert python(code).strip().endswith('mmspanet.models.spanetv2')
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """A copy of what a distribution is built from, as a build writes into its folder."""
+    root = tmp_path / 'sources'
+    for name in ('configs', 'tools', 'mmspanet', 'tests'):
+        ignored = shutil.ignore_patterns('__pycache__', '.mim')
+        shutil.copytree(ROOT / name, root / name, ignore=ignored)
+    for file in ROOT.iterdir():
+        if file.is_file():
+            shutil.copy(file, root)
+    return root
+
+
+def build(kind: str, sources: Path, out: Path) -> Path:
+    """Call the build backend as pip does: ``kind`` is wheel, editable or sdist."""
+    code = f'import setuptools.build_meta as b; print(b.build_{kind}({str(out)!r}))'
+    done = subprocess.run([sys.executable, '-c', code], cwd=sources, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return out / done.stdout.splitlines()[-1]
+
+
+def files_for_mim() -> set[str]:
+    found = [ROOT / 'model-index.yml', *(ROOT / 'configs').rglob('*'), *(ROOT / 'tools').rglob('*')]
+    return {
+        str(path.relative_to(ROOT))
+        for path in found
+        if path.is_file() and '__pycache__' not in path.parts
+    }
+
+
+def mim_files_of(wheel: Path) -> set[str]:
+    prefix = 'mmspanet/.mim/'
+    names = zipfile.ZipFile(wheel).namelist()
+    return {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
+
+
+def test_a_wheel_carries_what_mim_looks_for(sources, tmp_path):
+    wheel = build('wheel', sources, tmp_path)
+    assert mim_files_of(wheel) == files_for_mim()
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split('/')[0] for name in names if '.dist-info' not in name} == {'mmspanet'}
+
+
+def test_a_file_that_is_gone_is_gone_from_the_next_wheel(sources, tmp_path):
+    build('wheel', sources, tmp_path)
+    (sources / 'configs/cls/spanetv2_shapes.py').unlink()
+    wheel = build('wheel', sources, tmp_path)
+    assert files_for_mim() - mim_files_of(wheel) == {'configs/cls/spanetv2_shapes.py'}
+
+
+def test_a_source_distribution_builds_the_same_wheel(sources, tmp_path):
+    archive = build('sdist', sources, tmp_path)
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path / 'unpacked', filter='data')
+    (unpacked,) = (tmp_path / 'unpacked').iterdir()
+    assert mim_files_of(build('wheel', unpacked, tmp_path)) == files_for_mim()
+
+
+def test_an_editable_install_links_to_the_checkout(sources, tmp_path):
+    build('editable', sources, tmp_path)
+    for name in MIM:
+        assert (sources / 'mmspanet/.mim' / name).resolve() == sources / name
+    build('editable', sources, tmp_path)  # again, over the links
+    assert (sources / 'configs/det/maskrcnn_spanetv2.py').is_file()
+    assert mim_files_of(build('wheel', sources, tmp_path)) == files_for_mim()
 
 
 @pytest.fixture

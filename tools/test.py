@@ -1,6 +1,7 @@
 """Test a detector, a segmentor or a classifier: its metrics and, if asked for, its pictures."""
 
 import argparse
+from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import METRICS
@@ -39,6 +40,8 @@ def draw_pictures(cfg: Config, folder: str) -> None:
     else:
         hook.enable = True
         hook.out_dir = folder
+        hook.resize = 256  # so that the text on small images can be read
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='mmspanet.DrawInRGBHook')]
 
 
 def augment(cfg: Config) -> None:
@@ -65,7 +68,8 @@ def main() -> None:
         cfg.test_evaluator.output_dir = args.out
         cfg.test_evaluator.keep_results = True
     if args.show_dir:
-        draw_pictures(cfg, args.show_dir)
+        # Absolute, since mmdet's hook puts a relative one below the work dir.
+        draw_pictures(cfg, str(Path(args.show_dir).absolute()))
     if args.deploy:
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='mmspanet.DeployHook')]
     if args.tta:

@@ -1,8 +1,9 @@
-from .hooks import DeployHook, EpochSeedHook, FiniteWeightsHook
+from .hooks import DeployHook, DrawInRGBHook, EpochSeedHook, FiniteWeightsHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
 
 __all__ = [
     'DeployHook',
+    'DrawInRGBHook',
     'EpochSeedHook',
     'FiniteWeightsHook',
     'LayerDecayOptimWrapperConstructor',

@@ -1,6 +1,7 @@
 """Hooks of the Runner."""
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -69,3 +70,20 @@ class EpochSeedHook(Hook):
         random.seed(seed)
         np.random.seed(seed % 2**32)
         torch.manual_seed(seed)
+
+
+@HOOKS.register_module()
+class DrawInRGBHook(Hook):
+    """Give MMPretrain's VisualizationHook RGB images in a test, as it draws what it gets.
+
+    It takes the loader's images, BGR, for RGB ones, so that its pictures have red and blue
+    exchanged. This hook runs before it and after the model.
+    """
+
+    priority = 'ABOVE_NORMAL'
+
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence | None = None
+    ) -> None:
+        """Exchange the loader's channels, once the model has seen them."""
+        data_batch['inputs'] = [image.flip(0) for image in data_batch['inputs']]

@@ -1,6 +1,7 @@
 """What our train and test scripts do to a config before the Runner gets it."""
 
 import argparse
+import json
 import os
 import sys
 import traceback
@@ -141,6 +142,7 @@ def check_data(cfg: Config, parts: tuple[str, ...]) -> None:
 
     Raises:
         FileNotFoundError: Names what was looked for, the setting and the remedy.
+        InputError: If the classes given for a COCO-style file are not its categories, in order.
     """
     for part in parts:
         loader = cfg.get(f'{part}_dataloader')
@@ -150,6 +152,7 @@ def check_data(cfg: Config, parts: tuple[str, ...]) -> None:
             for setting, path in _dataset_paths(dataset):
                 if not path.exists():
                     raise FileNotFoundError(_says_missing_data(path, f'{place}.{setting}'))
+            _check_coco_classes(dataset, place)
 
 
 def check_checkpoint(path: str) -> None:
@@ -290,6 +293,22 @@ def _dataset_paths(dataset: ConfigDict) -> Iterator[tuple[str, Path]]:
     for key, value in (prefix if isinstance(prefix, dict) else {'': prefix}).items():
         if value:
             yield f'data_prefix.{key}'.rstrip('.'), root / value
+
+
+def _check_coco_classes(dataset: ConfigDict, place: str) -> None:
+    """MMDetection numbers classes in the file's order and leaves out unknown ones, silently."""
+    classes = list(dataset.get('metainfo', {}).get('classes', ()))
+    if dataset.get('type') != 'CocoDataset' or not classes:
+        return
+    path = Path(dataset.get('data_root') or '') / dataset['ann_file']
+    names = [category['name'] for category in json.loads(path.read_text())['categories']]
+    ordered = [name for name in names if name in classes]
+    if ordered != classes:
+        unknown = ', '.join(name for name in classes if name not in names)
+        remedy = f'give them in the order of the file, {tuple(ordered)}'
+        if unknown:
+            remedy = f'it has no category {unknown}, only {", ".join(names)}'
+        raise InputError(f'{place}.metainfo.classes do not fit {path}: {remedy}.')
 
 
 def _says_missing_data(path: Path, setting: str) -> str:

@@ -1,5 +1,6 @@
 """What the scripts do before the Runner: the machine's limits and the user's mistakes."""
 
+import json
 import os
 import subprocess
 import sys
@@ -174,3 +175,23 @@ def test_resume_passes_damaged_checkpoints_over(tmp_path, capsys):
     (tmp_path / 'epoch_2.pth').write_bytes(b'')
     with pytest.raises(CheckpointError, match='All checkpoints in'):
         launch.newest_whole_checkpoint(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ('classes', 'complaint'),
+    [
+        (('pear', 'fig'), r"in the order of the file, \('fig', 'pear'\)"),
+        (('fig', 'plum'), 'no category plum, only fig, apple, pear'),
+    ],
+)
+def test_classes_of_a_coco_file_are_checked(classes, complaint, tmp_path):
+    categories = [dict(id=i, name=name) for i, name in enumerate(('fig', 'apple', 'pear'))]
+    (tmp_path / 'train.json').write_text(json.dumps(dict(categories=categories)))
+    dataset = dict(type='CocoDataset', data_root=str(tmp_path), ann_file='train.json')
+    cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
+    for fitting in (('fig', 'pear'), ('fig', 'apple', 'pear')):
+        cfg.train_dataloader.dataset.metainfo = dict(classes=fitting)
+        launch.check_data(cfg, ('train',))
+    cfg.train_dataloader.dataset.metainfo = dict(classes=classes)
+    with pytest.raises(launch.InputError, match=complaint):
+        launch.check_data(cfg, ('train',))

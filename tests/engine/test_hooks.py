@@ -1,0 +1,30 @@
+"""The hooks that no training exercises."""
+
+import numpy as np
+import pytest
+import torch
+
+from mmspanet.engine import DrawInRGBHook
+
+
+def test_mmpretrains_pictures_have_the_right_colours(tmp_path):
+    """A red image, BGR as it is loaded, drawn by MMPretrain's own hook into a file."""
+    hooks = pytest.importorskip('mmpretrain.engine.hooks')
+    import mmcv
+    from mmengine.runner.priority import get_priority
+    from mmpretrain.structures import DataSample
+    from mmpretrain.visualization import UniversalVisualizer
+
+    UniversalVisualizer.get_instance('visualizer', vis_backends=None)
+    draw = hooks.VisualizationHook(enable=True, interval=1, out_dir=str(tmp_path), resize=256)
+    assert get_priority(DrawInRGBHook.priority) < get_priority(draw.priority)
+    image = torch.zeros(3, 32, 32, dtype=torch.uint8)
+    image[2] = 255
+    batch = dict(inputs=[image])
+    sample = DataSample().set_gt_label(0).set_pred_label(0)
+    sample.set_metainfo(dict(img_path='red.jpg'))
+    for hook in (DrawInRGBHook(), draw):
+        hook.after_test_iter(None, 0, batch, [sample])
+    drawn = mmcv.imread(str(tmp_path / 'red.jpg_0.png'), channel_order='rgb')
+    assert drawn.shape[:2] == (256, 256)
+    np.testing.assert_array_equal(drawn[-1, -1], [255, 0, 0])

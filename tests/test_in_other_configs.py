@@ -1,0 +1,164 @@
+"""The backbone in the libraries' stock configs: at most six lines, a loss and a prediction each."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+
+from mmspanet.engine import launch
+
+# What a user writes below ``_base_ = [stock config]``. Maps that a neck doesn't read are left out
+# of out_indices, since DDP would miss the gradient of their norms.
+SWAPS = {
+    'mmdet/retinanet/retinanet_r50_fpn_1x_coco.py': """
+model = dict(
+    backbone=dict(_delete_=True, type='mmspanet.SPANetV2', arch='s18-hybrid', out_indices=(1, 2, 3),
+                  init_cfg=dict(type='Pretrained', checkpoint='spanetv2://s18-hybrid')),
+    neck=dict(in_channels=[128, 320, 512], start_level=0),
+)
+""",
+    'mmdet/fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py': """
+model = dict(
+    data_preprocessor=dict(mean=[123.7, 116.3, 103.5], std=[58.4, 57.1, 57.4], bgr_to_rgb=True),
+    backbone=dict(_delete_=True, type='mmspanet.SPANetV2', arch='s18-hybrid', out_indices=(1, 2, 3),
+                  init_cfg=dict(type='Pretrained', checkpoint='spanetv2://s18-hybrid')),
+    neck=dict(in_channels=[128, 320, 512], start_level=0),
+)
+""",
+    'mmdet/rtmdet/rtmdet_l_8xb32-300e_coco.py': """
+model = dict(
+    data_preprocessor=dict(mean=[123.7, 116.3, 103.5], std=[58.4, 57.1, 57.4], bgr_to_rgb=True),
+    backbone=dict(_delete_=True, type='mmspanet.SPANetV2', arch='s18-hybrid', out_indices=(1, 2, 3),
+                  init_cfg=dict(type='Pretrained', checkpoint='spanetv2://s18-hybrid')),
+    neck=dict(in_channels=[128, 320, 512]),
+)
+""",
+    'mmdet/dino/dino-4scale_r50_8xb2-12e_coco.py': """
+model = dict(
+    backbone=dict(_delete_=True, type='mmspanet.SPANetV2', arch='s18-hybrid', out_indices=(1, 2, 3),
+                  init_cfg=dict(type='Pretrained', checkpoint='spanetv2://s18-hybrid')),
+    neck=dict(in_channels=[128, 320, 512]),
+)
+""",
+    'mmdet/mask2former/mask2former_r50_8xb2-lsj-50e_coco.py': """
+model = dict(
+    backbone=dict(_delete_=True, type='mmspanet.SPANetV2', arch='s18-hybrid',
+                  init_cfg=dict(type='Pretrained', checkpoint='spanetv2://s18-hybrid')),
+    panoptic_head=dict(in_channels=[64, 128, 320, 512]),
+)
+""",
+    'mmseg/segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py': """
+model = dict(
+    backbone=dict(_delete_=True, type='mmspanet.SPANetV2', arch='s18-hybrid',
+                  init_cfg=dict(type='Pretrained', checkpoint='spanetv2://s18-hybrid')),
+    decode_head=dict(in_channels=[64, 128, 320, 512]),
+)
+""",
+    'mmseg/deeplabv3plus/deeplabv3plus_r50-d8_4xb4-80k_ade20k-512x512.py': """
+model = dict(
+    pretrained=None, auxiliary_head=dict(in_channels=320, in_index=1),
+    backbone=dict(_delete_=True, type='mmspanet.SPANetV2', arch='s18-hybrid', out_indices=(0, 2, 3),
+                  init_cfg=dict(type='Pretrained', checkpoint='spanetv2://s18-hybrid')),
+    decode_head=dict(in_channels=512, in_index=2, c1_in_channels=64),
+)
+""",
+}
+
+
+def write_config(stock: str, lines: str, folder: Path) -> Path:
+    library, _, name = stock.partition('/')
+    spec = find_spec(library)
+    if spec is None:
+        pytest.skip(f'{library} is not installed')
+    base = Path(spec.submodule_search_locations[0]) / '.mim/configs' / name
+    path = folder / 'swapped.py'
+    path.write_text(f'_base_ = [{str(base)!r}]\n{lines}')
+    return path
+
+
+@pytest.fixture(params=SWAPS, ids=lambda stock: stock.split('/')[1])
+def swapped(request, tmp_path) -> Config:
+    """A stock config with our backbone, made small only where its speed is concerned."""
+    lines = SWAPS[request.param]
+    assert len(lines.strip().splitlines()) <= 6
+    cfg = Config.fromfile(write_config(request.param, lines, tmp_path))
+    backbone = cfg.model.backbone
+    del backbone.init_cfg  # a download
+    # One block per stage; the widths, on which the neck depends, are those of the user's arch.
+    backbone.arch = dict(
+        depths=(1, 1, 1, 1),
+        channels=(64, 128, 320, 512),
+        mixers=('SPAM', 'SPAM', 'MixAttention', 'Attention'),
+    )
+    launch.fit_to_machine(cfg)
+    init_default_scope(cfg.default_scope)
+    return cfg
+
+
+def build(cfg: Config):
+    from mmengine.registry import MODELS
+
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    return model
+
+
+def detection_batch(cfg: Config) -> dict:
+    from mmdet.testing import demo_mm_inputs
+
+    if cfg.model.type == 'DINO':  # 900 is more than a small image has positions
+        cfg.model.num_queries = 20
+    with_mask = cfg.model.type == 'Mask2Former'
+    if with_mask:  # it pads every training image to 1024 x 1024
+        cfg.model.data_preprocessor.batch_augments[0].size = (64, 64)
+    batch = demo_mm_inputs(
+        2, [[3, 64, 64]] * 2, num_items=[2, 1], num_classes=80, with_mask=with_mask
+    )
+    for sample in batch['data_samples']:  # over most of the image, so that every head has positives
+        boxes = torch.tensor([[4.0, 4, 50, 55], [20, 15, 60, 45]])
+        sample.gt_instances.bboxes = boxes[: len(sample.gt_instances)]
+    return batch
+
+
+def segmentation_batch(cfg: Config) -> dict:
+    from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
+
+    cfg.model.data_preprocessor.size = (64, 64)
+    samples = []
+    for _ in range(2):
+        labels = torch.randint(0, cfg.model.decode_head.num_classes, (1, 64, 64))
+        sample = SegDataSample(gt_sem_seg=PixelData(data=labels))
+        sample.set_metainfo(dict(img_shape=(64, 64), ori_shape=(64, 64), padding_size=[0] * 4))
+        samples.append(sample)
+    images = [torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8) for _ in range(2)]
+    return dict(inputs=images, data_samples=samples)
+
+
+def test_stock_configs(swapped):
+    cfg = swapped
+    batch = (detection_batch if cfg.default_scope == 'mmdet' else segmentation_batch)(cfg)
+    model = build(cfg)
+    build_optim_wrapper(model, cfg.optim_wrapper)
+
+    data = model.data_preprocessor(batch, training=True)
+    loss, _ = model.train().parse_losses(model(**data, mode='loss'))
+    assert torch.isfinite(loss)
+    loss.backward()
+    silent = [n for n, p in model.backbone.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not silent
+
+    with torch.no_grad():
+        predictions = model.eval()(**model.data_preprocessor(batch), mode='predict')
+    assert len(predictions) == 2
+    if cfg.default_scope == 'mmseg':
+        assert predictions[0].seg_logits.data.shape == (cfg.model.decode_head.num_classes, 64, 64)
+    else:
+        boxes = predictions[0].pred_instances.bboxes
+        assert boxes.shape[1] == 4
+        assert torch.isfinite(boxes).all()

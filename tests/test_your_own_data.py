@@ -1,0 +1,119 @@
+"""docs/your_own_data.md: its commands as written, on the data that its first one makes."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmspanet.engine import launch
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / 'docs/your_own_data.md').read_text()
+BLOCKS = re.findall(r'```shell\n(.*?)```', PAGE, re.DOTALL)
+CONFIGS = sorted((ROOT / 'configs/tutorial').glob('*.py'))
+# All of them are rows of the page's table.
+SHORTER = dict(
+    own_coco='train_cfg.max_epochs=1 train_cfg.val_interval=1 default_hooks.checkpoint.interval=1',
+    own_folders='train_cfg.max_epochs=1 train_cfg.val_interval=1 '
+    'default_hooks.checkpoint.interval=1',
+    own_masks='train_cfg.max_iters=2 train_cfg.val_interval=2 default_hooks.checkpoint.interval=2',
+)
+FEWER = ' '.join(
+    f'{part}_dataloader.{option}'
+    for part in ('train', 'val', 'test')
+    for option in ('dataset.indices=8', 'num_workers=0', 'persistent_workers=False')
+)
+METRICS = dict(own_coco='coco/segm_mAP', own_masks='mIoU', own_folders='accuracy/top1')
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_configs_are_short_and_ours(path):
+    lines = path.read_text().splitlines()
+    assert len(lines) < 25
+    assert any(line.startswith("_base_ = '../") for line in lines)
+
+
+def test_every_shortening_is_documented():
+    for option in [*' '.join(SHORTER.values()).split(), *FEWER.split()]:
+        name = option.split('=')[0].replace('val_data', 'train_data').replace('test_', 'train_')
+        assert f'`{name}=' in PAGE or f' {name}=' in PAGE, name
+
+
+@pytest.mark.parametrize(
+    ('name', 'head'),
+    [('own_coco', 'roi_head'), ('own_masks', 'decode_head'), ('own_folders', 'head')],
+)
+def test_settings_of_other_data_reach_the_model(name, head, tmp_path):
+    """The config with the settings of the page's own example in the place of the first ones."""
+    example = re.search(
+        rf'{name}\.py.*?```python\n(.*?)```', PAGE.split('## Objects')[1], re.DOTALL
+    )
+    settings = example.group(1)
+    lines = (ROOT / f'configs/tutorial/{name}.py').read_text()
+    lines = lines.replace("'../", f"'{ROOT}/configs/")
+    for setting in settings.strip().splitlines():
+        key = setting.split(' = ')[0]
+        lines, found = re.subn(rf'^{key} = .*$', setting, lines, flags=re.MULTILINE)
+        assert found == 1, key
+    (tmp_path / 'mine.py').write_text(lines)
+    cfg = Config.fromfile(tmp_path / 'mine.py')
+    classes = len(cfg.train_dataloader.dataset.metainfo.classes)
+    part = cfg.model[head]
+    heads = [part.bbox_head, part.mask_head] if name == 'own_coco' else [part]
+    assert {h.num_classes for h in heads} == {classes} != {5}
+    missing = [path for _, path in _paths(cfg)]
+    assert missing
+    assert all(str(path).startswith('/data/') for path in missing)
+
+
+def _paths(cfg):
+    for part in ('train', 'val', 'test'):
+        dataset = cfg[f'{part}_dataloader'].dataset
+        yield from launch._dataset_paths(dataset)
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """A folder in which the page's commands can be run, and what they write stays."""
+    folder = tmp_path_factory.mktemp('own')
+    for name in ('configs', 'tools'):
+        (folder / name).symlink_to(ROOT / name)
+    (block,) = [b for b in BLOCKS if 'make_shapes' in b]
+    run(block.replace('--train 1000 --val 50', '--train 10 --val 5'), folder)
+    return folder
+
+
+def run(command: str, folder: Path) -> str:
+    process = subprocess.run(
+        ['bash', '-e', '-c', command],
+        cwd=folder,
+        env=os.environ
+        | dict(PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}', PYTHONPATH=str(ROOT)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.returncode == 0, process.stdout
+    return process.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', SHORTER)
+def test_from_data_to_pictures(name, folder):
+    (block,) = [b for b in BLOCKS if name in b]
+    options = f' --cfg-options {SHORTER[name]} {FEWER}\n'
+    last = 'iter_2.pth' if name == 'own_masks' else 'epoch_1.pth'
+    block = re.sub(r'(epoch|iter)_\d+\.pth', last, block)
+    said = run(block.replace('\n', options), folder)
+    assert said.count(METRICS[name]) >= 2  # after training, and by the test
+    pictures = [*(folder / f'work_dirs/{name}/pictures').rglob('*.*g')]
+    assert len(pictures) == 5
+
+
+def test_all_commands_are_run():
+    """One block for the data and one per config: nothing on the page is left out here."""
+    assert len(BLOCKS) == 1 + len(CONFIGS) == 1 + len(SHORTER)

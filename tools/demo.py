@@ -1,0 +1,214 @@
+"""Run a detector, a segmentor or a classifier on images, folders, globs and videos.
+
+Writes drawn results to OUT_DIR/pictures, predictions as JSON to OUT_DIR/predictions and, for
+segmentation, maps of class indexes as PNG to OUT_DIR/maps, each under its input's name.
+"""
+
+import argparse
+import json
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from glob import glob
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmengine.logging import MMLogger
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
+
+from mmspanet.config_files import find_config
+from mmspanet.engine import launch
+from mmspanet.errors import InputError
+from mmspanet.inference import Prediction, Predictor, build_predictor
+
+IMAGES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
+VIDEOS = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.webm')
+
+
+@dataclass
+class Source:
+    """An image or a video, and its name below the output folders."""
+
+    path: Path
+    name: Path
+
+    @property
+    def is_video(self) -> bool:
+        return self.path.suffix.lower() in VIDEOS
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('input', nargs='+', help='image, folder, quoted glob or video')
+    parser.add_argument(
+        '--config', required=True, help='path of a config, or the file name of one of ours'
+    )
+    parser.add_argument('--checkpoint', help='path or URL; without it the weights are random')
+    parser.add_argument(
+        '--out-dir', type=Path, default='work_dirs/demo', help='default: work_dirs/demo'
+    )
+    parser.add_argument(
+        '--score', type=float, default=0.5, help='lowest score of a drawn detection (default 0.5)'
+    )
+    parser.add_argument('--device', help='such as cuda:0 or cpu; default: the accelerator, if any')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=launch.DictAction,
+        metavar='KEY=VALUE',
+        help='settings that replace those of the config',
+    )
+    return parser.parse_args()
+
+
+def find_sources(inputs: list[str], out_dir: Path) -> list[Source]:
+    """Every image and video that the arguments name, with names that are told apart.
+
+    Raises:
+        InputError: If an argument names none.
+    """
+    found: list[Path] = []
+    for name in inputs:
+        matches = (
+            [Path(name)] if Path(name).exists() else sorted(map(Path, glob(name, recursive=True)))
+        )
+        files = [file for match in matches for file in _files(match, out_dir)]
+        if not files:
+            raise InputError(
+                f'{name} names no image and no video: give files that end in '
+                f'{" ".join((*IMAGES, *VIDEOS))}, a folder of them, or a quoted glob.'
+            )
+        found += files
+    folder = os.path.commonpath([os.path.abspath(path.parent) for path in found])
+    return [Source(path, Path(os.path.relpath(path, folder))) for path in dict.fromkeys(found)]
+
+
+def _files(path: Path, out_dir: Path) -> list[Path]:
+    """The file itself, or those in a folder other than the results of an earlier run."""
+    files = [path] if path.is_file() else sorted(path.rglob('*'))
+    return [
+        file
+        for file in files
+        if file.suffix.lower() in (*IMAGES, *VIDEOS)
+        and file.is_file()
+        and out_dir.resolve() not in file.resolve().parents
+    ]
+
+
+class Results:
+    """The folders that a run writes."""
+
+    def __init__(self, out_dir: Path):
+        self.out_dir = out_dir
+
+    def place(self, folder: str, name: Path) -> Path:
+        """The path of a result, its folder made."""
+        path = self.out_dir / folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def write_json(self, name: Path, record: dict) -> None:
+        self.place('predictions', Path(f'{name}.json')).write_text(json.dumps(record))
+
+    def write_map(self, name: Path, prediction: Prediction) -> None:
+        if prediction.label_map is not None:
+            cv2.imwrite(str(self.place('maps', name)), prediction.label_map)
+
+
+def run_image(source: Source, predictor: Predictor, score: float, results: Results) -> bool:
+    """Predict for one image; whether it could be read."""
+    image = cv2.imread(str(source.path), cv2.IMREAD_COLOR)
+    if image is None:
+        return False
+    prediction = predictor.predict(image, score)
+    cv2.imwrite(str(results.place('pictures', source.name)), prediction.picture)
+    results.write_map(Path(f'{source.name}.png'), prediction)
+    record = dict(image=str(source.path), height=image.shape[0], width=image.shape[1])
+    results.write_json(source.name, record | prediction.record)
+    return True
+
+
+def frames(video: cv2.VideoCapture) -> Iterator[np.ndarray]:
+    while True:
+        is_frame, frame = video.read()
+        if not is_frame:
+            return
+        yield frame
+
+
+def run_video(
+    source: Source, predictor: Predictor, score: float, results: Results, progress: Progress
+) -> bool:
+    """Predict for every frame of a video, and write a video; whether it could be read."""
+    video = cv2.VideoCapture(str(source.path))
+    rate = video.get(cv2.CAP_PROP_FPS) or 25.0
+    task = progress.add_task(source.name.name, total=video.get(cv2.CAP_PROP_FRAME_COUNT))
+    place = results.place('pictures', source.name.with_suffix('.mp4'))
+    records: list[dict] = []
+    writer = None
+    try:
+        for frame in frames(video):
+            prediction = predictor.predict(frame, score)
+            if writer is None:
+                size = prediction.picture.shape[1::-1]
+                writer = cv2.VideoWriter(str(place), cv2.VideoWriter.fourcc(*'mp4v'), rate, size)
+            writer.write(prediction.picture)
+            results.write_map(source.name / f'{len(records):06}.png', prediction)
+            records.append(dict(frame=len(records)) | prediction.record)
+            progress.advance(task)
+    finally:
+        video.release()
+        if writer is not None:
+            writer.release()
+    if records:
+        results.write_json(source.name, dict(video=str(source.path), fps=rate, frames=records))
+    return bool(records)
+
+
+def run(sources: list[Source], predictor: Predictor, score: float, out_dir: Path) -> None:
+    """Predict for every source.
+
+    Raises:
+        InputError: At the end, if there were files that could not be read.
+    """
+    results = Results(out_dir)
+    unread = []
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        for source in progress.track(sources, description='files'):
+            if source.is_video:
+                is_read = run_video(source, predictor, score, results, progress)
+            else:
+                is_read = run_image(source, predictor, score, results)
+            if not is_read:
+                unread.append(str(source.path))
+    print(f'{len(sources) - len(unread)} of {len(sources)} files done: see {out_dir}')
+    if unread:
+        raise InputError(f'These files could not be read: {" ".join(unread)}')
+
+
+def main() -> None:
+    args = parse_args()
+    sources = find_sources(args.input, args.out_dir)
+    cfg = launch.load_config(find_config(args.config), args.cfg_options)
+    if args.checkpoint:
+        launch.check_checkpoint(args.checkpoint)
+        launch.check_head_width(cfg, args.checkpoint)
+    else:
+        print(
+            'no --checkpoint: the weights are random, and so are the predictions.', file=sys.stderr
+        )
+    MMLogger.get_instance('mmengine', log_level='ERROR')  # the inferencers repeat what was said
+    warnings.filterwarnings('ignore', module=r'mm(det|seg|pretrain|engine)\.')
+    run(sources, build_predictor(cfg, args.checkpoint, args.device), args.score, args.out_dir)
+
+
+if __name__ == '__main__':
+    with launch.one_line_errors():
+        main()

@@ -1,0 +1,135 @@
+"""Export a detector, a segmentor, a classifier or its backbone to ONNX, and check the graphs.
+
+A classifier and a segmentor are one graph, from normalised images to logits. A one-stage detector
+goes up to the maps of its head; Mask R-CNN is three graphs (proposals, box_head, mask_head), a
+cascade its proposals; docs/deployment.md says what runs between them. Each graph is compared with
+PyTorch in onnxruntime before it is called done. Needs pip install 'mmspanet[deploy]'.
+"""
+
+import argparse
+import copy
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.runner import load_checkpoint
+from mmengine.utils import digit_version
+from rich.console import Console
+
+from mmspanet.engine import launch
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='path of the config file')
+    parser.add_argument(
+        'checkpoint', nargs='?', help='path or URL of the checkpoint; without it, random weights'
+    )
+    parser.add_argument(
+        '--out', type=Path, default=Path('work_dirs/onnx'), help='folder of the .onnx files'
+    )
+    parser.add_argument('--part', choices=['model', 'backbone'], default='model', help='what')
+    parser.add_argument(
+        '--size',
+        nargs=2,
+        type=int,
+        metavar=('HEIGHT', 'WIDTH'),
+        help='of the images, in pixels; the graph is for this size alone. Default: 800x1280 '
+        '(detection), the crop (segmentation), the training size (classification)',
+    )
+    parser.add_argument('--dynamic-batch', action='store_true', help='any number of images')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that replace those of the config',
+    )
+    return parser.parse_args()
+
+
+def build(cfg: Config, checkpoint: str | None) -> Any:
+    """The config's model in test mode, with the checkpoint's weights."""
+    init_default_scope(cfg.default_scope)
+    launch.replace_sync_bn(cfg.model)
+    cfg.model.backbone.init_cfg = None
+    if 'data_preprocessor' in cfg:
+        cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    model = MODELS.build(cfg.model).eval()
+    if checkpoint:
+        launch.check_checkpoint(checkpoint)
+        launch.check_head_width(cfg, checkpoint)
+        load_checkpoint(model, checkpoint, map_location='cpu')
+    return model
+
+
+def image_size(cfg: Config) -> tuple[int, int]:
+    """Height and width of the images where the user names none."""
+    if cfg.default_scope == 'mmseg':
+        return tuple(cfg.model.data_preprocessor.size)
+    if cfg.default_scope == 'mmpretrain':
+        side = cfg.model.backbone.get('input_size', 224)
+        return side, side
+    return 800, 1280
+
+
+def notes(cfg: Config, config: str, part: str) -> dict[str, str]:
+    """What a runtime has to know beside the graph, for the file's metadata."""
+    given = cfg.model.get('data_preprocessor') or {}
+    in_rgb = given.get('bgr_to_rgb') or given.get('to_rgb')
+    return dict(
+        config=Path(config).name,
+        part=part,
+        mean=str(list(given.get('mean', []))),
+        std=str(list(given.get('std', []))),
+        channels='RGB' if in_rgb else 'BGR',
+    )
+
+
+def check_environment() -> None:
+    """Check that what exporting needs, and running doesn't, is there."""
+    if digit_version(torch.__version__) < digit_version('2.9'):
+        raise launch.InputError(
+            f'PyTorch {torch.__version__} has not the exporter that is used here: install 2.9 or '
+            'newer where you export; the graphs run anywhere.'
+        )
+    missing = [name for name in ('onnx', 'onnxruntime', 'onnxscript') if find_spec(name) is None]
+    if missing:
+        raise launch.InputError(
+            f"{', '.join(missing)} can not be imported: pip install 'mmspanet[deploy]'."
+        )
+
+
+def main() -> None:
+    args = parse_args()
+    check_environment()
+    from mmspanet.deployment import export, parts
+
+    cfg = launch.load_config(args.config, args.cfg_options)
+    size = tuple(args.size) if args.size else image_size(cfg)
+    model = build(cfg, args.checkpoint)
+    cut = parts.backbone_parts if args.part == 'backbone' else parts.model_parts
+    prepared = copy.deepcopy(model)
+    parts.prepare(prepared, size)
+    batches = (2, 3) if args.dynamic_batch else (1,)
+    references = [cut(model, size, batch) for batch in batches]
+    args.out.mkdir(parents=True, exist_ok=True)
+    for i, part in enumerate(cut(prepared, size, batches[0])):
+        path = args.out / f'{Path(args.config).stem}_{part.name}_{size[0]}x{size[1]}.onnx'
+        with Console(stderr=True).status(f'exporting {part.name}'):
+            export.write_onnx(part, path, args.dynamic_batch, notes(cfg, args.config, part.name))
+            difference = max(export.largest_difference(path, r[i]) for r in references)
+        if difference > export.TOLERANCE:
+            sys.exit(f'error: {path} differs from PyTorch by {difference:.1e} (relative).')
+        print(f'{path}: {", ".join(part.inputs)} -> {", ".join(part.outputs)}')
+        print(f'  opset {export.OPSET}, {path.stat().st_size / 2**20:.1f} MiB')
+        print(f'  differs from PyTorch by {difference:.1e} at most (relative, in onnxruntime)')
+
+
+if __name__ == '__main__':
+    with launch.one_line_errors():
+        main()
