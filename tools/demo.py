@@ -206,7 +206,10 @@ def main() -> None:
         )
     MMLogger.get_instance('mmengine', log_level='ERROR')  # the inferencers repeat what was said
     warnings.filterwarnings('ignore', module=r'mm(det|seg|pretrain|engine)\.')
-    run(sources, build_predictor(cfg, args.checkpoint, args.device), args.score, args.out_dir)
+    predictor = build_predictor(cfg, args.checkpoint, args.device)
+    if args.checkpoint:
+        launch.check_fit(predictor.inferencer.model, args.checkpoint)
+    run(sources, predictor, args.score, args.out_dir)
 
 
 if __name__ == '__main__':

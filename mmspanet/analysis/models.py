@@ -14,6 +14,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
+from mmspanet.checkpoints.safe import forbid_unsafe_loading
 from mmspanet.engine import launch
 from mmspanet.errors import CheckpointError, InputError
 
@@ -181,6 +182,7 @@ def load_weights(network: nn.Module, path: str) -> None:
         FileNotFoundError: If there is no such file.
         CheckpointError: If weights of the backbone are missing from it.
     """
+    forbid_unsafe_loading()
     launch.check_checkpoint(path)
     file = CheckpointLoader.load_checkpoint(path, map_location='cpu')
     state = file.get('state_dict', file)

@@ -49,7 +49,7 @@ class Classifier(nn.Module):
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:
-        """Scores (B, classes) of images (B, 3, H, W)."""
+        """Logits (B, classes) of images (B, 3, H, W)."""
         return self.model(images)
 
 

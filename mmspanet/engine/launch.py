@@ -60,11 +60,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def start_config(args: argparse.Namespace) -> Config:
-    """The config of a run, from the arguments of :func:`add_run_options`.
-
-    From here on, no checkpoint can run code in this process.
-    """
-    forbid_unsafe_loading()
+    """The config of a run, from the arguments of :func:`add_run_options`."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))  # where MMEngine reads it
     cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
@@ -76,10 +72,13 @@ def start_config(args: argparse.Namespace) -> Config:
 def load_config(path: str, options: dict[str, Any] | None) -> Config:
     """Read a config file and merge the --cfg-options.
 
+    From here on, no checkpoint can run code in this process.
+
     Raises:
         FileNotFoundError: If there is no such file.
         InputError: If it is not a valid config.
     """
+    forbid_unsafe_loading()
     if not Path(path).is_file():
         raise FileNotFoundError(f'The config {path} does not exist: see configs/ for ours.')
     try:

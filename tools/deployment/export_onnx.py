@@ -64,6 +64,7 @@ def build(cfg: Config, checkpoint: str | None) -> Any:
         launch.check_checkpoint(checkpoint)
         launch.check_head_width(cfg, checkpoint)
         load_checkpoint(model, checkpoint, map_location='cpu')
+        launch.check_fit(model, checkpoint)
     return model
 
 
