@@ -88,7 +88,8 @@ class Segmentor(Predictor):
         """Make the library's inferencer."""
         from mmseg.apis import MMSegInferencer
 
-        self.inferencer = MMSegInferencer(cfg, checkpoint, device=device, show_progress=False)
+        self.inferencer = MMSegInferencer(cfg, checkpoint, device=device)
+        self.inferencer.show_progress = False
         self.meta = self.inferencer.model.dataset_meta | self.meta
         self.inferencer.visualizer.set_dataset_meta(self.meta['classes'], self.meta['palette'])
         self.inferencer.visualizer.alpha = 0.6

@@ -170,10 +170,10 @@ def draw_fields(models: Mapping[str, Sequence[ReceptiveField]]) -> Figure:
         for row, (name, fields) in zip(rows, models.items(), strict=True):
             for axes, field in zip(row, fields, strict=False):
                 image = draw_field(axes, field, f'stage {field.stage}')
-            row[0].set_ylabel(name)
+            row[0].set_ylabel(name.replace(' (', '\n('))
             for axes in row[len(fields) :]:
                 axes.remove()
-        figure.colorbar(image, ax=rows, label='log10 of the gradient, largest = 0', shrink=0.6)
+        figure.colorbar(image, ax=rows, label='log10 gradient', shrink=0.8)
     return figure
 
 

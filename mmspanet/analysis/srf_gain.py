@@ -128,7 +128,8 @@ def draw_gains(gains: Sequence[HeadGain]) -> Figure:
             draw_profiles(row[-1], own)
         for axes in rows[-1][:-1]:
             axes.set_xlabel('cycles per position')
-        rows[0][-1].legend()
+        handles, labels = rows[0][-1].get_legend_handles_labels()
+        figure.legend(handles, labels, loc='outside lower right', ncols=5)
         figure.colorbar(image, ax=rows[:, heads - 1], label='mean gain', shrink=0.6)
     return figure
 

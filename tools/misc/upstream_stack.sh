@@ -11,7 +11,7 @@ venv=${VENV:-$PWD/.venv-upstream}
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 say() { printf '\n== %s\n' "$*"; }
 
-# The libraries' last releases, with the newest torch and numpy that the suite passes with.
+# The libraries' last releases, with the newest torch and numpy that they were tried with.
 # setuptools 82 drops pkg_resources, which the libraries' set-up and mmengine import.
 torch=(torch==2.11.0 torchvision==0.26.0)
 base=('setuptools<82' wheel ninja psutil numpy==2.2.6)
