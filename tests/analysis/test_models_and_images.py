@@ -138,6 +138,7 @@ def test_checkpoints(tmp_path):
         build(SHAPES, 'nowhere.pth')
 
 
+@pytest.mark.slow
 def test_models_of_others():
     pytest.importorskip('timm')
     model = build('timm:resnet18')
