@@ -70,6 +70,28 @@ def test_settings_of_other_data_reach_the_model(name, head, tmp_path):
     assert all(str(path).startswith('/data/') for path in missing)
 
 
+@pytest.mark.parametrize('name', METRICS)
+def test_the_full_model(name, tmp_path):
+    """The page's last table: another base, without what belongs to the small one."""
+    base = re.search(rf"\| {name}\.py \| `'\.\./(.*?)'", PAGE).group(1)
+    lines = (ROOT / f'configs/tutorial/{name}.py').read_text()
+    lines = re.sub(r'(?m)^_base_ = .*$', f"_base_ = '{ROOT}/configs/{base}'", lines)
+    lines = re.sub(r'(backbone|data_preprocessor)=dict\((input_size|size)=\w+\)(, )?', '', lines)
+    kept = r', pipeline=_base_.\1' if name == 'own_folders' else ''
+    lines = re.sub(r', pipeline=(\w+)', kept, lines)
+    small = 'side|crop|resize|flip|cut|short_side|centre|train_pipeline|test_pipeline'
+    lines = re.sub(rf'(?m)^({small}) = .*\n', '', lines)
+    (tmp_path / 'full.py').write_text(lines)
+    cfg = Config.fromfile(tmp_path / 'full.py')
+    published = Config.fromfile(ROOT / 'configs' / base)
+    assert cfg.model.backbone == published.model.backbone
+    for part in ('train', 'val'):
+        dataset = cfg[f'{part}_dataloader'].dataset
+        assert dataset.pipeline == published[f'{part}_dataloader'].dataset.pipeline
+        assert str(dataset.data_root).startswith('data/own')
+        assert len(dataset.metainfo.classes) in (5, 6)
+
+
 def _paths(cfg):
     for part in ('train', 'val', 'test'):
         dataset = cfg[f'{part}_dataloader'].dataset

@@ -17,7 +17,7 @@ flip = dict(type='RandomFlip', prob=0.5)
 train_pipeline = [*_base_.train_pipeline[:2], resize, cut, flip, _base_.train_pipeline[-1]]
 test_pipeline = [_base_.test_pipeline[0], resize, *_base_.test_pipeline[1:]]
 own = dict(data_root=data_root, metainfo=dict(classes=classes, palette=[]))
-own |= dict(reduce_zero_label=zero_is_unlabelled)
+own |= dict(type='BaseSegDataset', reduce_zero_label=zero_is_unlabelled)
 train_dataloader = dict(dataset=dict(**own, data_prefix=train, pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(**own, data_prefix=val, pipeline=test_pipeline))
 val_dataloader |= dict(batch_size=1)  # whole images differ in size
