@@ -19,7 +19,11 @@ from rich.progress import track
 from mmspanet.engine import launch
 from mmspanet.models import SPANetV2
 
-ARCH = dict(depths=(1, 1, 2, 1), channels=(32, 64, 64, 96), mixers=('SPAM', 'SPAM', 'Attention'))
+ARCH = dict(
+    depths=(1, 1, 2, 1),
+    channels=(32, 64, 64, 96),
+    mixers=('SPAM', 'SPAM', 'Attention', 'Attention'),
+)
 PAGE = os.sysconf('SC_PAGE_SIZE')
 GROWTH = 0.05
 
@@ -83,8 +87,9 @@ def grew(figures: dict[str, float]) -> list[str]:
 
 def main() -> None:
     args = parse_args()
+    torch.set_num_threads(1)  # steady beside other work
     torch.manual_seed(0)
-    model = SPANetV2(ARCH | dict(mixers=('SPAM', 'SPAM', 'Attention', 'Attention')))
+    model = SPANetV2(ARCH)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
 
     def infer(image: torch.Tensor) -> None:
