@@ -25,7 +25,8 @@ def tool(name: str):
 
 
 def test_every_config_has_its_row_and_every_row_its_config():
-    configs = {path.stem for path in ROOT.glob('configs/*/*spanetv2*.py')}
+    files = [*(ROOT / 'configs').glob('*/*spanetv2*.py')]
+    configs = {path.stem for path in files if path.parent.name in ('det', 'seg', 'cls')}
     front_doors = {'maskrcnn_spanetv2', 'upernet_spanetv2', 'spanetv2'}
     assert set(MODELS) == configs - front_doors
     assert all((ROOT / model['Config']).is_file() for model in MODELS.values())
