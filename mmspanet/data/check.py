@@ -1,7 +1,7 @@
 """What is wrong with a data set, found before a training does."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,11 +130,10 @@ def read_coco(dataset: ConfigDict) -> tuple[list[Sample], list[Finding]]:
     except (ValueError, KeyError, TypeError) as error:
         return [], [Finding('malformed annotations', path, repr(error))]
     findings = []
-    # The loader numbers the labels in the file's order, and names them in the config's.
     with DATASETS.switch_scope_and_registry(None) as registry:
         metainfo = registry.get(dataset['type']).METAINFO | dataset.get('metainfo', {})
     classes = metainfo.get('classes', ())
-    known = [name for name in categories.values() if name in classes]
+    known = classes_as_numbered(categories.values(), classes)
     if known != list(classes):
         findings.append(Finding('wrong classes', path, f'{known} instead of {list(classes)}'))
     for number, annotation in enumerate(annotations):
@@ -149,6 +148,15 @@ def read_coco(dataset: ConfigDict) -> tuple[list[Sample], list[Finding]]:
         if key not in with_instances
     ]
     return samples, findings
+
+
+def classes_as_numbered(names: Iterable[str], classes: Sequence[str]) -> list[str]:
+    """The config's classes in the order in which MMDetection numbers them.
+
+    That is the order of the file's categories, without those that it does not have; the
+    labels are named in the config's order all the same.
+    """
+    return [name for name in names if name in classes]
 
 
 def check_annotation(

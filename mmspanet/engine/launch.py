@@ -20,6 +20,7 @@ from torch import nn
 
 from mmspanet.checkpoints.files import read_state_dict
 from mmspanet.checkpoints.safe import check_for_foreign_code, forbid_unsafe_loading
+from mmspanet.data.check import classes_as_numbered
 from mmspanet.errors import CheckpointError, DivergedError, InputError, WriteError
 
 
@@ -301,7 +302,7 @@ def _check_coco_classes(dataset: ConfigDict, place: str) -> None:
         return
     path = Path(dataset.get('data_root') or '') / dataset['ann_file']
     names = [category['name'] for category in json.loads(path.read_text())['categories']]
-    ordered = [name for name in names if name in classes]
+    ordered = classes_as_numbered(names, classes)
     if ordered != classes:
         unknown = ', '.join(name for name in classes if name not in names)
         remedy = f'give them in the order of the file, {tuple(ordered)}'
