@@ -2,8 +2,9 @@
 # Test on several processes: bash tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [options of test.py]
 # Across machines, set NNODES, NODE_RANK and MASTER_ADDR (and PORT) on each.
 set -euo pipefail
+case ${1:-} in -h | --help) sed -n '/^#!/d;/^#/!q;s/^# \{0,1\}//p' "$0" && exit ;; esac
 if [ $# -lt 3 ]; then
-    sed -n '2,3s/^# //p' "$0" >&2
+    bash "$0" --help >&2
     exit 2
 fi
 config=$1 checkpoint=$2 processes=$3

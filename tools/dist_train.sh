@@ -3,8 +3,9 @@
 # Across machines, set NNODES, NODE_RANK and MASTER_ADDR (and PORT) on each. With MAX_RESTARTS=n
 # and --resume, a launch that lost a worker goes on by itself, up to n times.
 set -euo pipefail
+case ${1:-} in -h | --help) sed -n '/^#!/d;/^#/!q;s/^# \{0,1\}//p' "$0" && exit ;; esac
 if [ $# -lt 2 ]; then
-    sed -n '2,4s/^# //p' "$0" >&2
+    bash "$0" --help >&2
     exit 2
 fi
 config=$1 processes=$2

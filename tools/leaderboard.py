@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from mmspanet.engine import launch
 from mmspanet.leaderboard import TABLES, Row, markdown, markdown_table, read_rows
 
 ROOT = Path(__file__).parents[1]
@@ -63,4 +64,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with launch.one_line_errors():
+        main()

@@ -4,14 +4,25 @@ import argparse
 from pathlib import Path
 
 from mmspanet.data import shapes
+from mmspanet.engine import launch
 
 WRITERS = dict(coco=shapes.write_coco, ade=shapes.write_ade, imagenet=shapes.write_imagenet)
+
+
+def layout_name(name: str) -> str:
+    if name not in WRITERS:
+        raise argparse.ArgumentTypeError(f'{name} is none of {", ".join(WRITERS)}')
+    return name
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        'layouts', nargs='*', metavar='LAYOUT', help='which layouts to write (default: all)'
+        'layouts',
+        nargs='*',
+        type=layout_name,
+        metavar='LAYOUT',
+        help=f'which to write: {", ".join(WRITERS)} (default: all)',
     )
     parser.add_argument('--root', type=Path, default=Path('data/shapes'), help='folder to write to')
     parser.add_argument('--train', type=int, default=4000, help='number of training images')
@@ -25,4 +36,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with launch.one_line_errors():
+        main()

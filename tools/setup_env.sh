@@ -6,6 +6,7 @@
 # onedl-mmcv (about 9 minutes on 2 cores) is kept, by torch and Python version, under
 # ${MMSPANET_WHEELS:-${XDG_CACHE_HOME:-~/.cache}/mmspanet}, so that it is compiled once.
 set -euo pipefail
+case ${1:-} in -h | --help) sed -n '/^#!/d;/^#/!q;s/^# \{0,1\}//p' "$0" && exit ;; esac
 cd "$(dirname "$0")/.."
 venv=$PWD/.venv
 stamp=$venv/.mmspanet-ready

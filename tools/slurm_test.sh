@@ -2,8 +2,9 @@
 # Test under Slurm: [GPUS=8] [GPUS_PER_NODE=8] [CPUS_PER_TASK=5] [SRUN_ARGS=...]
 # bash tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [options of test.py]
 set -euo pipefail
+case ${1:-} in -h | --help) sed -n '/^#!/d;/^#/!q;s/^# \{0,1\}//p' "$0" && exit ;; esac
 if [ $# -lt 4 ]; then
-    sed -n '2,3s/^# //p' "$0" >&2
+    bash "$0" --help >&2
     exit 2
 fi
 gpus_per_node=${GPUS_PER_NODE:-8}

@@ -6,6 +6,7 @@
 # else python3.11 or python3.10. The compiled wheel of mmcv (about 9 minutes on 2 idle cores) is
 # kept, by torch and Python version, where tools/setup_env.sh keeps that of onedl-mmcv.
 set -euo pipefail
+case ${1:-} in -h | --help) sed -n '/^#!/d;/^#/!q;s/^# \{0,1\}//p' "$0" && exit ;; esac
 cd "$(dirname "$0")/../.."
 venv=${VENV:-$PWD/.venv-upstream}
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }

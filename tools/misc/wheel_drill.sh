@@ -5,6 +5,7 @@
 # The environment is made in a temporary folder (6 GB) and removed at the end. Python is $PYTHON,
 # else python3.11; the compiled wheel of onedl-mmcv is the one that tools/setup_env.sh has kept.
 set -euo pipefail
+case ${1:-} in -h | --help) sed -n '/^#!/d;/^#/!q;s/^# \{0,1\}//p' "$0" && exit ;; esac
 cd "$(dirname "$0")/../.."
 root=$PWD
 folder=$(mktemp -d "${TMPDIR:-/tmp}/mmspanet-drill.XXXXXX")
