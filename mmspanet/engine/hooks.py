@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
@@ -70,6 +71,26 @@ class EpochSeedHook(Hook):
         random.seed(seed)
         np.random.seed(seed % 2**32)
         torch.manual_seed(seed)
+
+
+@HOOKS.register_module()
+class CollectInWorkDirHook(Hook):
+    """Let several processes put their results together in the work dir.
+
+    MMEngine's metrics do it in ``.dist_test`` of the current folder, and leave that behind.
+    """
+
+    def before_val(self, runner: Runner) -> None:
+        """Name the folder to the validation's metrics."""
+        self._name_folder(runner, runner.val_loop.evaluator)
+
+    def before_test(self, runner: Runner) -> None:
+        """Name the folder to the test's metrics."""
+        self._name_folder(runner, runner.test_loop.evaluator)
+
+    def _name_folder(self, runner: Runner, evaluator: Evaluator) -> None:
+        for metric in evaluator.metrics:  # one after the other, each removes what it made
+            metric.collect_dir = f'{runner.work_dir}/collected'
 
 
 @HOOKS.register_module()

@@ -67,6 +67,9 @@ def start_config(args: argparse.Namespace) -> Config:
     cfg.launcher = args.launcher
     folder = args.work_dir or cfg.get('work_dir')
     cfg.work_dir = folder or str(Path('work_dirs') / Path(args.config).stem)
+    if cfg.launcher != 'none':
+        collect = dict(type='mmspanet.CollectInWorkDirHook')
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), collect]
     return cfg
 
 
