@@ -63,9 +63,8 @@ class DeployedSPAM(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Modulate (B, C, H, W)."""
         query, context = self.query_context(x).chunk(2, dim=1)
-        heads = context.chunk(self.spam.heads, dim=1)
-        u = torch.cat([conv(c) for conv, c in zip(self.spam.convs, heads, strict=True)], dim=1)
-        return self.spam.proj(self.spam.modulator(self.spam.srf(u)).mul_(F.gelu(query)))
+        m = self.spam.modulator(self.spam.srf(self.spam.multi_kernel(context)))
+        return self.spam.proj(m.mul_(F.gelu(query)))
 
 
 class DeployedBlock(nn.Module):

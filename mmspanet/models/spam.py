@@ -69,9 +69,12 @@ class SPAM(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Mix maps of shape (B, C, H, W)."""
         query = F.gelu(self.query(x))
-        context = self.context(x).chunk(self.heads, dim=1)
-        u = torch.cat([conv(c) for conv, c in zip(self.convs, context, strict=True)], dim=1)
-        return self.proj(query * self.modulator(self.srf(u)))
+        return self.proj(query * self.modulator(self.srf(self.multi_kernel(self.context(x)))))
+
+    def multi_kernel(self, context: Tensor) -> Tensor:
+        """Convolve each head of the context, (B, C, H, W), with a kernel of its own size."""
+        heads = context.chunk(self.heads, dim=1)
+        return torch.cat([conv(c) for conv, c in zip(self.convs, heads, strict=True)], dim=1)
 
     def modulator(self, s: Tensor) -> Tensor:
         """Mix the heads of the filtered context s, (B, C, H, W), into m of the same shape."""

@@ -1,0 +1,3 @@
+_base_ = './spanetv2-xs-pure_b128-10e_cifar10.py'
+
+model = dict(backbone=dict(arch=dict(mixers=('SPAM', 'SPAM', 'MixAttention', 'Attention'))))
