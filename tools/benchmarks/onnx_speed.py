@@ -1,21 +1,21 @@
-"""Time onnxruntime beside PyTorch on this CPU: python tools/benchmarks/onnx_speed.py
+"""Time onnxruntime beside PyTorch on this CPU.
 
-Features of all four stages, float32, weights at random, as many threads for both. The exported
-graph is first compared with the training form; then PyTorch's eager training form, its deployed
-form and onnxruntime run in turn, as in cpu_speed.py, of which the timing is. Needs timm and
-pip install 'mmspanet[deploy]'.
+Maps of all four stages, float32, one image, weights at random, as many threads for both. The
+exported graph is first compared with the training form; then PyTorch's eager training form, its
+deployed form and onnxruntime run in turn. Needs timm and pip install 'mmspanet[deploy]'.
 """
 
 import argparse
 import copy
-import platform
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import onnxruntime
 import torch
-from cpu_speed import markdown, summary, time_in_turn
+from contestants import deployed, ours
+from timing import add_options, check_equal, markdown, report, summary, surroundings, time_in_turn
 from torch import Tensor, nn
 
 from mmspanet.deployment import export, parts
@@ -26,13 +26,17 @@ EAGER = 'PyTorch'
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--rounds', type=int, default=9, help='runs of each model and size')
     parser.add_argument(
-        '--arch', nargs='+', default=['s18-pure', 's18-hybrid'], help='which of ours'
+        '--arch',
+        nargs='+',
+        choices=sorted(SPANetV2.arch_settings),
+        default=['s18-pure', 's18-hybrid'],
+        help='which of ours',
     )
     parser.add_argument(
         '--sides', nargs='+', type=int, default=[224, 512], help='of the square images, in pixels'
     )
+    add_options(parser, rounds=9)
     return parser.parse_args()
 
 
@@ -59,26 +63,24 @@ def in_onnxruntime(model: nn.Module, side: int) -> Callable[[Tensor], list]:
 @torch.no_grad()
 def main() -> None:
     args = parse_args()
-    print(
-        f'{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch '
-        f'{torch.__version__}, onnxruntime {onnxruntime.__version__}'
-    )
+    tables = []
     for arch in args.arch:
-        torch.manual_seed(0)
-        trained = SPANetV2(arch).eval()
-        deployed = copy.deepcopy(trained)
-        deployed.switch_to_deploy()
-        tables = []
+        trained = ours(arch)
+        folded = deployed(trained)
+        models = {f'{arch}, {EAGER}': trained, f'{arch}, {EAGER}, deployed': folded}
         for side in args.sides:
-            models = {
-                EAGER: trained,
-                f'{EAGER}, deployed': deployed,
-                'onnxruntime': in_onnxruntime(trained, side),
-            }
             images = torch.randn(1, 3, side, side)
-            rows = summary(time_in_turn(models, images, args.rounds), EAGER)
-            tables.append(dict(shape=images.shape, rows=rows))
-        print(f'\n{arch}\n\n{markdown(dict(tables=tables))}')
+            check_equal(f'{arch}, deployed', folded(images), trained(images))
+            runs: dict[str, Callable[[], object]] = {
+                name: partial(model, images) for name, model in models.items()
+            }
+            runs[f'{arch}, onnxruntime'] = partial(in_onnxruntime(trained, side), images)
+            title = 'x'.join(map(str, images.shape))
+            times = time_in_turn(runs, args.rounds, title)
+            rows = summary(times, f'{arch}, {EAGER}')
+            tables.append(dict(title=title, rows=rows, seconds=times))
+    record = dict(**surroundings(), onnxruntime=onnxruntime.__version__, tables=tables)
+    report(record, markdown(tables), args.out)
 
 
 if __name__ == '__main__':

@@ -1,0 +1,51 @@
+"""The models that the benchmarks compare: ours in both forms, timm's peers, the tests' oracle."""
+
+import copy
+import sys
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from mmspanet.checkpoints import backbone_to_authors
+from mmspanet.models import SPANetV2
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.oracle import Oracle
+
+PEERS = {'s18-pure': 'convformer_s18', 's18-hybrid': 'caformer_s18'}
+
+
+class OracleModel(nn.Module):
+    """The literal transcription of the released model, with the weights of one of ours."""
+
+    def __init__(self, model: SPANetV2) -> None:
+        super().__init__()
+        weights = backbone_to_authors({k: v.detach() for k, v in model.state_dict().items()})
+        self.names = list(weights)
+        self.weights = nn.ParameterList(v.clone() for v in weights.values())
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """The normed maps of the four stages, as the released detectors take them."""
+        oracle = Oracle(dict(zip(self.names, self.weights, strict=True)))
+        return oracle.features(images)
+
+
+def ours(arch: str) -> SPANetV2:
+    """One of ours with weights at random, in eval mode."""
+    torch.manual_seed(0)
+    return SPANetV2(arch).eval()
+
+
+def deployed(model: SPANetV2) -> SPANetV2:
+    """A deployed copy."""
+    model = copy.deepcopy(model)
+    model.switch_to_deploy()
+    return model
+
+
+def peer(arch: str) -> nn.Module:
+    """timm's model of the same class, its maps of all four stages."""
+    return timm.create_model(PEERS[arch], features_only=True).eval()

@@ -1,0 +1,116 @@
+"""What the benchmarks of this folder share: models in turn, medians and spreads, the records."""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import track
+from torch import Tensor
+
+TOLERANCE = 1e-4
+
+
+def add_options(parser: argparse.ArgumentParser, rounds: int) -> None:
+    """The arguments that every benchmark has."""
+    parser.add_argument(
+        '--rounds', type=int, default=rounds, help=f'timed runs of each model (default: {rounds})'
+    )
+    parser.add_argument(
+        '--out', type=Path, help='JSON file to write; the Markdown stands beside it'
+    )
+
+
+def check_equal(
+    name: str, actual: Sequence[Tensor], expected: Sequence[Tensor], tolerance: float = TOLERANCE
+) -> float:
+    """The largest difference relative to the largest value; a timing of something else is none.
+
+    Raises:
+        SystemExit: If it is above the tolerance, or not a number.
+    """
+    worst = 0.0
+    for ours, other in zip(actual, expected, strict=True):
+        ours, other = ours.double().cpu(), other.double().cpu()
+        difference = ((ours - other).abs().max() / other.abs().max()).item()
+        if not difference <= tolerance:
+            raise SystemExit(f'error: {name} differs by {difference:.1e}: nothing was timed.')
+        worst = max(worst, difference)
+    return worst
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Wall-clock seconds of a run, with what it has put on the GPU's queue."""
+    start = time.perf_counter()
+    run()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def time_in_turn(
+    runs: Mapping[str, Callable[[], object]], rounds: int, title: str
+) -> dict[str, list[float]]:
+    """Seconds of every run, by name; a slow minute of the machine hits them all alike.
+
+    The first round warms up and is left out.
+    """
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in track(range(rounds + 1), title):
+        for name, run in runs.items():
+            times[name].append(seconds(run))
+    return {name: values[1:] for name, values in times.items()}
+
+
+def summary(times: Mapping[str, Sequence[float]], base: str) -> list[dict[str, Any]]:
+    """Median, quartiles and the ratio of medians to ``base``, a row per name."""
+    of_base = statistics.median(times[base])
+    rows = []
+    for name, values in times.items():
+        low, middle, high = statistics.quantiles(values, n=4)
+        ratio = middle / of_base
+        rows.append(dict(model=name, median=middle, quartiles=(low, high), ratio=ratio))
+    return rows
+
+
+def markdown(tables: Sequence[Mapping[str, Any]]) -> str:
+    """A Markdown table of tables with a title and the rows of :func:`summary`."""
+    lines = ['| input | model | median ms | quartiles ms | ratio |', '|---|---|---|---|---|']
+    for table in tables:
+        for row in table['rows']:
+            low, high = (1e3 * value for value in row['quartiles'])
+            lines.append(
+                f'| {table["title"]} | {row["model"]} | {1e3 * row["median"]:.1f} '
+                f'| {low:.1f} - {high:.1f} | {row["ratio"]:.2f} |'
+            )
+    return '\n'.join(lines) + '\n'
+
+
+def surroundings() -> dict[str, str]:
+    """Machine and versions, for a record."""
+    if torch.cuda.is_available():
+        machine = torch.cuda.get_device_name()
+    else:
+        capability = torch.backends.cpu.get_cpu_capability()
+        machine = f'{os.cpu_count()} CPU cores ({capability}), {torch.get_num_threads()} threads'
+    return dict(
+        machine=machine, python=platform.python_version(), torch=str(torch.__version__),
+        date=time.strftime('%Y-%m-%d'),
+    )  # fmt: skip
+
+
+def report(record: Mapping[str, Any], text: str, out: Path | None) -> None:
+    """Print the Markdown and write both forms where the user said."""
+    around = ', '.join(f'{key} {record[key]}' for key in ('machine', 'python', 'torch', 'date'))
+    text = f'{text}\nMeasured on {around}.\n'
+    print(text)
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(record, indent=1) + '\n')
+        out.with_suffix('.md').write_text(text)

@@ -1,0 +1,54 @@
+"""Time a training step, forward and backward, beside the peers of timm and the tests' oracle.
+
+Maps of all four stages, float32 on this CPU, 4x3x224x224, the loss the mean of the maps'
+squares; no optimizer. The gradients of ours are first compared with the oracle's. Needs timm.
+"""
+
+import argparse
+from functools import partial
+
+import timm
+import torch
+from contestants import PEERS, OracleModel, ours, peer
+from timing import add_options, check_equal, markdown, report, summary, surroundings, time_in_turn
+from torch import Tensor, nn
+
+from mmspanet.checkpoints import backbone_to_authors
+
+SHAPE = (4, 3, 224, 224)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--arch', nargs='+', choices=PEERS, default=[*PEERS], help='which of ours')
+    add_options(parser, rounds=9)
+    return parser.parse_args()
+
+
+def step(model: nn.Module, images: Tensor) -> None:
+    model.zero_grad(set_to_none=True)
+    loss = sum(out.square().mean() for out in model(images))
+    loss.backward()
+
+
+def main() -> None:
+    args = parse_args()
+    tables = []
+    for arch in args.arch:
+        trained = ours(arch).train()
+        models = {arch: trained, PEERS[arch]: peer(arch).train(), 'oracle': OracleModel(trained)}
+        images = torch.randn(SHAPE)
+        for name in (arch, 'oracle'):
+            step(models[name], images)
+        gradients = backbone_to_authors({k: p.grad for k, p in trained.named_parameters()})
+        oracle = [p.grad for p in models['oracle'].weights]
+        check_equal(arch, [gradients[name] for name in models['oracle'].names], oracle)
+        runs = {name: partial(step, model, images) for name, model in models.items()}
+        times = time_in_turn(runs, args.rounds, arch)
+        tables.append(dict(title='x'.join(map(str, SHAPE)), rows=summary(times, 'oracle')))
+    record = dict(**surroundings(), timm=timm.__version__, tables=tables)
+    report(record, markdown(tables), args.out)
+
+
+if __name__ == '__main__':
+    main()
