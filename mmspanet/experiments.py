@@ -59,10 +59,10 @@ def _norm_of(mixer: type[nn.Module]) -> type[nn.Module]:
 
 
 @MODELS.register_module()
-class ResNet26(ResNet):
-    """ResNet of Bottleneck blocks, two per stage: the design of ResNet-50, half as deep."""
+class ResNet23(ResNet):
+    """ResNet of seven Bottleneck blocks: the design of ResNet-50, half as deep."""
 
-    arch_settings = {26: (Bottleneck, (2, 2, 2, 2))}
+    arch_settings = {23: (Bottleneck, (1, 1, 2, 3))}
 
 
 @MODELS.register_module()

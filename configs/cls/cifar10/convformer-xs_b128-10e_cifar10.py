@@ -3,10 +3,10 @@ _base_ = './recipe_xs.py'
 model = dict(
     backbone=dict(
         type='mmspanet.TimmMetaFormer',
-        depths=(1, 1, 2, 1),  # as spanetv2-xs
-        channels=(16, 32, 64, 96),
+        depths=(1, 1, 1, 1),  # as spanetv2-xs
+        channels=(8, 16, 32, 64),
         mixers=('SepConv', 'SepConv', 'SepConv', 'SepConv'),
     ),
-    neck=dict(in_channels=96),
-    head=dict(in_channels=384),
+    neck=dict(in_channels=64),
+    head=dict(in_channels=256),
 )
