@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
 from mmspanet.errors import InputError
+from mmspanet.models import deploy_backbones
 
 SMALLEST_PICTURE = 256  # pixels of the shorter side, for a classifier's text to be readable
 
@@ -42,6 +43,8 @@ class Predictor(ABC):
         device: Such as ``cuda:0``; None takes the accelerator if there is one.
     """
 
+    inferencer: Any  # the library's own
+
     def __init__(self, cfg: Config, checkpoint: str | None = None, device: str | None = None):
         with DefaultScope.overwrite_default_scope(cfg.default_scope):
             self.meta = dataset_meta(cfg)
@@ -50,6 +53,10 @@ class Predictor(ABC):
     @abstractmethod
     def build(self, cfg: Config, checkpoint: str | None, device: str | None) -> None:
         """Make the library's inferencer."""
+
+    def switch_to_deploy(self) -> None:
+        """Bring the model's SPANetV2 into its faster deployed form, for good."""
+        deploy_backbones(self.inferencer.model)
 
     @abstractmethod
     def predict(self, image: np.ndarray, score: float) -> Prediction:

@@ -114,3 +114,16 @@ def test_a_config_that_lacks_what_inference_needs(key):
     cfg.pop(key)
     with pytest.raises(InputError, match=key):
         build_predictor(cfg)
+
+
+def test_deployed_predictors_see_the_same(image):
+    pytest.importorskip('mmpretrain')
+    torch.manual_seed(0)
+    predictor = build_predictor(Config.fromfile(find_config(NAMES['mmpretrain'])), device='cpu')
+    before = predictor.predict(image, 0.5).record['top']
+    predictor.switch_to_deploy()
+    assert predictor.inferencer.model.backbone.deployed
+    after = predictor.predict(image, 0.5).record['top']
+    assert [top['label'] for top in after] == [top['label'] for top in before]
+    for one, other in zip(before, after, strict=True):
+        assert other['score'] == pytest.approx(one['score'], rel=1e-4)

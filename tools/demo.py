@@ -56,6 +56,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--score', type=float, default=0.5, help='lowest score of a drawn detection (default 0.5)'
     )
+    parser.add_argument(
+        '--deploy', action='store_true', help='fold the backbone into its faster deployed form'
+    )
     parser.add_argument('--device', help='such as cuda:0 or cpu; default: the accelerator, if any')
     parser.add_argument(
         '--cfg-options',
@@ -207,6 +210,8 @@ def main() -> None:
     MMLogger.get_instance('mmengine', log_level='ERROR')  # the inferencers repeat what was said
     warnings.filterwarnings('ignore', module=r'mm(det|seg|pretrain|engine)\.')
     predictor = build_predictor(cfg, args.checkpoint, args.device)
+    if args.deploy:
+        predictor.switch_to_deploy()
     if args.checkpoint:
         launch.check_fit(predictor.inferencer.model, args.checkpoint)
     run(sources, predictor, args.score, args.out_dir)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from mmspanet.engine import launch
+from mmspanet.models import deploy_backbones
 
 aten = torch.ops.aten
 
@@ -50,9 +51,12 @@ _OTHER = {
             aten.add_,
             aten.clamp_min,
             aten.gelu,
+            aten.gelu_,
             aten.mul,
             aten.mul_,
             aten.pow,
+            aten.pow_,
+            aten.addcmul,
             aten.relu,
             aten.relu_,
             aten.sigmoid,
@@ -122,14 +126,18 @@ def default_shape(cfg: Config) -> tuple[int, int]:
     return 224, 224
 
 
-def count_config(cfg: Config, shape: tuple[int, int]) -> list[ModuleCost]:
+def count_config(cfg: Config, shape: tuple[int, int], deploy: bool = False) -> list[ModuleCost]:
     """Costs of a config's model for one image of ``shape``, height and width in pixels.
+
+    With ``deploy`` the backbone is in its deployed form, without the shortcuts of CPUs.
 
     The image passes through the model on the meta device, in test mode. A two-stage
     detector has 1000 proposals in each box head and 100 in each mask head, the rule of
     the field's tables.
     """
     model = _build_model(cfg)
+    if deploy:
+        deploy_backbones(model)
     images = torch.empty(1, 3, *shape, device='meta')
     return count_costs(model, partial(_forward, model, images))
 

@@ -1,23 +1,13 @@
-r"""The spectral re-scaling filter as products with constant matrices.
+"""The spectral re-scaling filter as products with constant matrices, for graphs without an FFT.
 
-ONNX has no inverse real FFT, and most runtimes have no FFT at all. On maps of one size the
-transform is linear with constant coefficients, so it is a product with a constant matrix per
-axis. With the real and imaginary parts side by side, X = [Re, Im], and N points of an axis:
-
-- real DFT along the width (``rfft``): ``u @ F``, F of shape (W, 2K), K = W // 2 + 1, with the
-  columns cos(2 pi x k / W) and -sin(2 pi x k / W), over sqrt(W);
-- complex DFT along the height (``fft``), the parts stacked: ``D @ X`` with
-  D = [[C, S], [-S, C]] / sqrt(H), C and S the cosines and sines. D is orthogonal, so the
-  inverse is its transpose;
-- back along the width (``irfft``): ``X @ G``, G = diag(w) F^T, where w counts each frequency:
-  1 for those that are their own mirror image (0 and, of an even W, W / 2), else 2.
+ONNX has no inverse real FFT, and most runtimes have no FFT at all; :mod:`mmspanet.models.dft` has
+the formulas.
 """
-
-import math
 
 import torch
 from torch import Tensor, nn
 
+from mmspanet.models.dft import complex_dft, inverse_real_dft, real_dft
 from mmspanet.models.metaformer import Downsample, Stem
 from mmspanet.models.spanetv2 import SPANetV2
 from mmspanet.models.srf import SpectralRescalingFilter
@@ -54,34 +44,6 @@ class MatrixSpectralFilter(nn.Module):
         scaled = (spectrum.unflatten(2, (2, -1)) * self.gain).flatten(2, 3)
         parts = (self.back_along_height @ scaled).chunk(2, dim=-2)
         return torch.cat(parts, dim=-1) @ self.back_along_width
-
-
-def real_dft(size: int) -> Tensor:
-    """The matrix F of the module's text, (size, 2 * (size // 2 + 1)), float32."""
-    angles = _angles(size)[:, : size // 2 + 1]
-    return (torch.cat([angles.cos(), -angles.sin()], dim=1) / math.sqrt(size)).float()
-
-
-def inverse_real_dft(size: int) -> Tensor:
-    """The matrix G of the module's text, (2 * (size // 2 + 1), size), float32."""
-    counts = torch.full((size // 2 + 1,), 2.0)
-    counts[0] = 1
-    if size % 2 == 0:
-        counts[-1] = 1
-    return torch.cat([counts, counts])[:, None] * real_dft(size).T
-
-
-def complex_dft(size: int) -> Tensor:
-    """The matrix D of the module's text, (2 * size, 2 * size), float32."""
-    cos, sin = _angles(size).cos(), _angles(size).sin()
-    stacked = torch.cat([torch.cat([cos, sin], dim=1), torch.cat([-sin, cos], dim=1)])
-    return (stacked / math.sqrt(size)).float()
-
-
-def _angles(size: int) -> Tensor:
-    """2 pi x k / size, reduced to one turn before it is multiplied: (size, size), float64."""
-    points = torch.arange(size)
-    return torch.outer(points, points).remainder(size).double() * (2 * math.pi / size)
 
 
 def replace_ffts(backbone: SPANetV2, size: tuple[int, int]) -> None:

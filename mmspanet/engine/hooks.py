@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmspanet.errors import DivergedError
-from mmspanet.models import SPANetV2
+from mmspanet.models import deploy_backbones
 from mmspanet.registry import HOOKS
 
 
@@ -26,10 +26,8 @@ class DeployHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         """Switch the model's backbones, once its checkpoint is loaded."""
-        backbones = [m for m in runner.model.modules() if isinstance(m, SPANetV2)]
-        for backbone in backbones:
-            backbone.switch_to_deploy()
-        print_log(f'{len(backbones)} SPANetV2 switched to the deployed form.', logger='current')
+        count = deploy_backbones(runner.model)
+        print_log(f'{count} SPANetV2 switched to the deployed form.', logger='current')
 
 
 @HOOKS.register_module()

@@ -2,7 +2,7 @@ from .attention import Attention, MixAttention
 from .classifier_neck import SPANetV2ClassifierNeck
 from .metaformer import Downsample, MetaFormerBlock, Mlp, Stem
 from .spam import SPAM
-from .spanetv2 import SPANetV2
+from .spanetv2 import SPANetV2, deploy_backbones
 from .srf import SpectralRescalingFilter
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     'SPANetV2ClassifierNeck',
     'SpectralRescalingFilter',
     'Stem',
+    'deploy_backbones',
 ]

@@ -4,20 +4,132 @@ What the training form computes step by step is folded once, from trained weight
 
 - the weight of a LayerNorm goes into the layer behind it: ``W (w * n) = (W diag(w)) n``;
 - StarReLU's scalars go into fc2: ``W (s z^2 + b) = (s W) z^2 + b W 1``;
-- query and context become one product;
+- the order of channels that P1 needs goes into the filters;
 - elementwise steps write in place, and the residual's scale and sum are one pass.
+
+On a CPU there are shortcuts, all chosen by :func:`takes_shortcuts`; elsewhere, and where gradients,
+autocast, a compiler or an exporter need it, each has its plain twin:
+
+- products run in oneDNN's own layout of the weights, with the activation in the same pass
+  (:class:`FixedLinear`);
+- small maps are filtered by matrix products, without an FFT (:class:`FixedSRF`);
+- the MLP passes over large maps in tiles that stay in the processor's cache
+  (:meth:`DeployedBlock.forward`).
 
 Equal to the training form up to rounding; see :meth:`mmspanet.models.SPANetV2.switch_to_deploy`.
 """
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import Attention
+from .attention import Attention, MixAttention
+from .dft import filter_maps
 from .layers import LayerNorm2d, PointwiseLinear
 from .metaformer import Downsample, MetaFormerBlock, Mlp
 from .spam import SPAM
+from .srf import SpectralRescalingFilter
+
+# Measured on CPUs, see docs/performance.md.
+LARGEST_MATRIX = 28  # points of an axis up to which matrix products beat the FFT
+TILE = 8192  # positions of a map, all images together
+
+
+def takes_shortcuts(x: Tensor) -> bool:
+    """The one rule for the CPU's shortcuts: float32 inference in eager mode."""
+    return (
+        x.device.type == 'cpu'
+        and x.dtype == torch.float32
+        and torch.backends.mkldnn.is_available()
+        and not torch.is_autocast_enabled('cpu')
+        and not (torch.is_grad_enabled() and x.requires_grad)
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
+    )
+
+
+class FixedLinear(PointwiseLinear):
+    """A product with fixed weights over the channels of a map, and the activation behind it.
+
+    Args:
+        weight: Weight (out, in).
+        bias: Bias (out,).
+        activation: ``'none'``, ``'relu'`` or ``'gelu'``.
+    """
+
+    def __init__(
+        self, weight: Tensor, bias: Tensor | None = None, activation: str = 'none'
+    ) -> None:
+        super().__init__(weight.shape[1], weight.shape[0], bias is not None)
+        self.weight = _fixed(weight)
+        if bias is not None:
+            self.bias = _fixed(bias)
+        self.activation = activation
+        self._packed: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to (B, out_features, H, W)."""
+        if takes_shortcuts(x):
+            return self._by_onednn(x)
+        return _ACTIVATIONS[self.activation](super().forward(x))
+
+    def _by_onednn(self, x: Tensor) -> Tensor:
+        """The operators that torch.compile uses on CPUs, here without compiling."""
+        if self._packed is None:
+            self._packed = torch.ops.mkldnn._reorder_linear_weight(self.weight)
+        rows = x.permute(0, 2, 3, 1)
+        out = torch.ops.mkldnn._linear_pointwise(
+            rows, self._packed, self.bias, self.activation, [], 'none'
+        )
+        return out.permute(0, 3, 1, 2)
+
+    def _apply(self, fn: Callable, recurse: bool = True) -> 'FixedLinear':
+        self._packed = None
+        return super()._apply(fn, recurse)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | dict(_packed=None)  # it can't be copied; a copy packs anew
+
+
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = dict(
+    none=lambda x: x, relu=F.relu_, gelu=F.gelu
+)
+
+
+class FixedSRF(SpectralRescalingFilter):
+    """:class:`SpectralRescalingFilter` with fixed weights and its channels in another order.
+
+    Args:
+        srf: The trained filter.
+        order: For each channel of the maps, the trained filter's channel.
+    """
+
+    def __init__(self, srf: SpectralRescalingFilter, order: Tensor) -> None:
+        nn.Module.__init__(self)
+        self.filter = _fixed(srf.filter[order])
+        self.alpha = None if srf.alpha is None else _fixed(srf.alpha)
+        self.cache = srf.cache
+        self.cache.clear()
+
+    def forward(self, u: Tensor) -> Tensor:
+        """Filter maps of shape (B, C, H, W); the output is in channels_last memory."""
+        if filters_by_matrices(u):
+            size = (u.shape[-2], u.shape[-1])
+            weights = [self.filter] if self.alpha is None else [self.filter, self.alpha]
+            gain = self.cache.fetch((size, 'map'), weights, lambda: self._map_gain(size))
+            return filter_maps(u.permute(0, 2, 3, 1), gain).permute(0, 3, 1, 2)
+        return super().forward(u).contiguous(memory_format=torch.channels_last)
+
+    def _map_gain(self, size: tuple[int, int]) -> Tensor:
+        return self.gain(size).permute(1, 2, 0)[:, None].contiguous()
+
+
+def filters_by_matrices(u: Tensor) -> bool:
+    """Whether maps of this size, (..., H, W), are filtered without an FFT."""
+    return takes_shortcuts(u) and max(u.shape[-2:]) <= LARGEST_MATRIX
 
 
 class PlainLayerNorm2d(nn.Module):
@@ -38,15 +150,17 @@ class DeployedMlp(nn.Module):
 
     def __init__(self, mlp: Mlp, norm_weight: Tensor) -> None:
         super().__init__()
-        self.fc1 = _linear(mlp.fc1.weight * norm_weight)
+        self.fc1 = FixedLinear(mlp.fc1.weight * norm_weight, activation='relu')
         weight = mlp.fc2.weight
-        self.fc2 = _linear(mlp.act.scale * weight, mlp.act.bias * weight.sum(dim=1))
+        self.fc2 = FixedLinear(mlp.act.scale * weight, mlp.act.bias * weight.sum(dim=1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix the channels of (B, C, H, W)."""
-        hidden = F.relu_(self.fc1(x))
+        hidden = self.fc1(x)
         if hidden.dtype == torch.float16:  # a square overflows from 256 on
             return self.fc2(hidden.float().square_().to(self.fc2.weight.dtype))
+        if hidden.requires_grad:  # relu's backward pass reads what it gave
+            return self.fc2(hidden.square())
         return self.fc2(hidden.square_())
 
 
@@ -55,16 +169,36 @@ class DeployedSPAM(nn.Module):
 
     def __init__(self, spam: SPAM, norm_weight: Tensor) -> None:
         super().__init__()
-        self.spam = spam
-        both = torch.cat([spam.query.weight, spam.context.weight]) * norm_weight
-        self.query_context = _linear(both)
-        del spam.query, spam.context
+        self.query = FixedLinear(spam.query.weight * norm_weight, activation='gelu')
+        context = spam.context.weight * norm_weight
+        # A product for each head: its convolution gets consecutive memory.
+        self.contexts = nn.ModuleList(map(FixedLinear, context.chunk(spam.heads)))
+        self.convs = spam.convs
+        # Where a head's channels lie in P1's groups: side by side, or next to the other heads'.
+        self.head_dim = 2 if spam.interleave else 1
+        channels = torch.arange(len(spam.srf.filter)).view(spam.heads, -1)
+        order = channels.T if spam.interleave else channels
+        self.srf = FixedSRF(spam.srf, order.flatten())
+        self.expand = spam.head_mix if spam.interleave else spam.channel_mix
+        self.norm = spam.norm
+        self.reduce = FixedLinear(spam.reduce.weight)
+        self.proj = FixedLinear(spam.proj.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Modulate (B, C, H, W)."""
-        query, context = self.query_context(x).chunk(2, dim=1)
-        m = self.spam.modulator(self.spam.srf(self.spam.multi_kernel(context)))
-        return self.spam.proj(m.mul_(F.gelu(query)))
+        query = self.query(x)
+        pairs = zip(self.contexts, self.convs, strict=True)
+        u = self._join([conv(context(x)) for context, conv in pairs])
+        m = self.reduce(torch.ops.aten.gelu_(self.norm(self.expand(self.srf(u)))))
+        return self.proj(m.mul_(query))
+
+    def _join(self, heads: Sequence[Tensor]) -> Tensor:
+        """The heads, each (B, C / h, H, W), in P1's order: (B, C, H, W), as the filter reads it."""
+        if filters_by_matrices(heads[0]):
+            maps = torch.stack([head.permute(0, 2, 3, 1) for head in heads], dim=self.head_dim + 2)
+            return maps.flatten(3).permute(0, 3, 1, 2)
+        planes = [head.contiguous() for head in heads]  # the FFT reads a channel at a time
+        return torch.stack(planes, dim=self.head_dim).flatten(1, 2)
 
 
 class DeployedBlock(nn.Module):
@@ -82,12 +216,22 @@ class DeployedBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Mix (B, C, H, W) over space, then over channels."""
         x = _residual(x, self.res_scale1, self.token_mixer(self.norm1(x)))
+        batch, channels, height, width = x.shape
+        positions = batch * height * width
+        if not takes_shortcuts(x) or positions <= TILE:
+            return self._mix_channels(x)
+        rows = x.permute(0, 2, 3, 1).reshape(1, positions, 1, channels).permute(0, 3, 1, 2)
+        mixed = torch.cat([self._mix_channels(tile) for tile in rows.split(TILE, dim=2)], dim=2)
+        return mixed.permute(0, 2, 3, 1).view(batch, height, width, channels).permute(0, 3, 1, 2)
+
+    def _mix_channels(self, x: Tensor) -> Tensor:
         return _residual(x, self.res_scale2, self.mlp(self.norm2(x)))
 
 
 def deploy_block(block: nn.Module) -> nn.Module:
     """The deployed form of a block; the block itself where its mixer has none."""
-    if isinstance(block, MetaFormerBlock) and isinstance(block.token_mixer, (SPAM, Attention)):
+    known = (SPAM, Attention, MixAttention)  # a class made from one of them computes its own
+    if type(block) is MetaFormerBlock and type(block.token_mixer) in known:
         return DeployedBlock(block)
     return block
 
@@ -104,7 +248,8 @@ def _deployed_mixer(mixer: nn.Module, norm_weight: Tensor) -> nn.Module:
     if isinstance(mixer, SPAM):
         return DeployedSPAM(mixer, norm_weight)
     assert isinstance(mixer, Attention)
-    mixer.qkv = _linear(mixer.qkv.weight * norm_weight)
+    mixer.qkv = FixedLinear(mixer.qkv.weight * norm_weight)
+    mixer.proj = FixedLinear(mixer.proj.weight)
     return mixer
 
 
@@ -113,14 +258,6 @@ def _residual(x: Tensor, scale: Tensor | None, branch: Tensor) -> Tensor:
         return torch.addcmul(branch, x, scale)
     # The branch is fresh memory; x may be an output of the stage before.
     return branch.add_(x) if branch.dtype == x.dtype else x + branch
-
-
-def _linear(weight: Tensor, bias: Tensor | None = None) -> PointwiseLinear:
-    layer = PointwiseLinear(weight.shape[1], weight.shape[0], bias=bias is not None)
-    layer.weight = _fixed(weight)
-    if bias is not None:
-        layer.bias = _fixed(bias)
-    return layer
 
 
 def _as_map(vector: Tensor | None) -> nn.Parameter | None:

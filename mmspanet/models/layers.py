@@ -42,7 +42,9 @@ def _product_by_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) ->
 
 
 def _product_by_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    return F.linear(x.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)
+    # GroupNorm on GPUs gives (B, C, H, W) memory; of that, F.linear makes a product per row.
+    rows = x.permute(0, 2, 3, 1).contiguous()
+    return F.linear(rows, weight, bias).permute(0, 3, 1, 2)
 
 
 class StarReLU(nn.Module):

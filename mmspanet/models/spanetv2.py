@@ -285,6 +285,14 @@ class SPANetV2(BaseModule):
             state_dict.update({prefix + k: v for k, v in translated.items()})
 
 
+def deploy_backbones(model: nn.Module) -> int:
+    """Bring every SPANetV2 of a model into its deployed form, in place; how many there are."""
+    backbones = [module for module in model.modules() if isinstance(module, SPANetV2)]
+    for backbone in backbones:
+        backbone.switch_to_deploy()
+    return len(backbones)
+
+
 _DEPLOYED = (
     'A deployed SPANetV2 can not be {}: its weights are folded. Build it anew from its config '
     'and checkpoint.'

@@ -1,7 +1,8 @@
 """The spectral re-scaling filter (SRF): one learned gain per channel and frequency."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -59,7 +60,7 @@ class SpectralRescalingFilter(nn.Module):
         learning = torch.is_grad_enabled() and any(w.requires_grad for w in weights)
         if self.training or learning or torch.compiler.is_compiling():
             return self.gain(size)
-        return self.cache.fetch(size, weights, self.gain)
+        return self.cache.fetch(size, weights, partial(self.gain, size))
 
     def train(self, mode: bool = True) -> 'SpectralRescalingFilter':
         """Switch between training and evaluation, which forgets the resized filters."""
@@ -82,7 +83,7 @@ class GainCache:
 
     def __init__(self, max_sizes: int = 4) -> None:
         self.max_sizes = max_sizes
-        self._entries: dict[tuple[int, int], tuple[list, Tensor]] = {}
+        self._entries: dict[Hashable, tuple[list, Tensor]] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -96,19 +97,19 @@ class GainCache:
 
     def fetch(
         self,
-        size: tuple[int, int],
+        size: Hashable,
         weights: Sequence[Tensor],
-        compute: Callable[[tuple[int, int]], Tensor],
+        compute: Callable[[], Tensor],
     ) -> Tensor:
-        """The gain of ``size``, from the cache or from ``compute(size)``, without gradient."""
+        """The gain of ``size``, from the cache or from ``compute()``, without gradient."""
         if any(w.is_inference() for w in weights):  # such tensors have no version to watch
-            return compute(size)
+            return compute()
         entry = self._entries.get(size)
         if entry is not None and _unchanged(entry[0], weights):
             return entry[1]
         # A plain tensor serves inference_mode, no_grad and a gradient through u alike.
         with torch.inference_mode(False), torch.no_grad():
-            gain = compute(size)
+            gain = compute()
         self._entries.pop(size, None)
         while len(self._entries) >= self.max_sizes:
             self._entries.pop(next(iter(self._entries)))

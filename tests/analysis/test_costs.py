@@ -97,3 +97,14 @@ def test_printed_figures_come_out(start):
     counted = macs['linear and convolution'] + macs['LayerNorm']
     counted += macs['attention products'] if with_attention else 0
     assert round(counted / 1e9) == printed
+
+
+def test_the_deployed_form_has_the_same_products():
+    pytest.importorskip('mmpretrain')
+    path = CONFIGS / 'cls/spanetv2-s18-hybrid_8xb128-amp-300e_in1k.py'
+    trained, deployed = (
+        count_config(Config.fromfile(path), (224, 224), deploy)[0].macs for deploy in (False, True)
+    )
+    for kind in ('linear and convolution', 'attention products', 'FFT'):
+        assert deployed[kind] == trained[kind]
+    assert deployed['other'] < trained['other']

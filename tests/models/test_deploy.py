@@ -1,12 +1,13 @@
 """The deployed form: the same function, and a clear word about what it can't do any more."""
 
 import copy
+import pickle
 
 import pytest
 import torch
 from torch import nn
 
-from mmspanet.models import SPANetV2
+from mmspanet.models import SPANetV2, deploy
 from tests import golden
 
 from .test_golden import dense_model
@@ -55,6 +56,75 @@ def test_equals_the_training_form(arch, options, size):
         assert_close(deployed(image), expected, 1e-4)  # nothing was written into the weights
 
 
+@pytest.fixture
+def plain(monkeypatch):
+    """Turns the CPU's shortcuts off, for what runs after it is called."""
+    return lambda: monkeypatch.setattr(deploy, 'takes_shortcuts', lambda x: False)
+
+
+@pytest.mark.parametrize(
+    ('arch', 'options'),
+    [
+        (TINY, {}),
+        (TINY_HYBRID, {}),
+        (TINY, dict(scaled_sigmoid=True, interleave=False)),
+    ],
+    ids=['pure', 'hybrid', 'revision'],
+)
+@pytest.mark.parametrize('size', [(64, 64), (37, 53), (3, 3), (200, 112), (120, 131)])
+def test_shortcuts_equal_their_plain_twins(arch, options, size, plain):
+    model = random_model(arch, **options)
+    model.switch_to_deploy()
+    image = torch.randn(2, 3, *size)
+    with torch.no_grad():
+        quick = model(image)
+        plain()
+        assert_close(quick, model(image), 2e-5)
+
+
+def test_a_map_in_tiles_equals_the_map(monkeypatch, plain):
+    """Tiles that end in the middle of a row, and one that is smaller than the others."""
+    model = random_model(TINY)
+    model.switch_to_deploy()
+    image = torch.randn(2, 3, 90, 70)
+    monkeypatch.setattr(deploy, 'TILE', 100)
+    sizes = []
+    model.stages[0][0].mlp.register_forward_hook(
+        lambda _, inputs, __: sizes.append(inputs[0].shape)
+    )
+    with torch.no_grad():
+        tiled = model(image)
+        plain()
+        assert_close(tiled, model(image), 2e-5)
+    assert [size[2] for size in sizes[:-1]] == [100] * 7 + [48]  # 2 x 22 x 17 positions
+    assert sizes[-1][2:] == (22, 17)
+
+
+def test_copies_and_moves_after_a_run():
+    model = random_model(TINY)
+    model.switch_to_deploy()
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = model(image)
+        for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            assert_close(other(image), expected, 0)
+        assert_close(model.double()(image.double()), expected, 1e-5)
+        assert_close(model.float()(image), expected, 1e-5)
+
+
+def test_gradients_of_the_image():
+    """What Grad-CAM and the receptive fields need: the shortcuts have no backward pass."""
+    model = random_model(TINY)
+    deployed = copy.deepcopy(model)
+    deployed.switch_to_deploy()
+    gradients = []
+    for form in (model, deployed):
+        image = torch.ones(1, 3, 64, 64, requires_grad=True)
+        form(image)[3].square().sum().backward()
+        gradients.append(image.grad)
+    assert_close([gradients[1]], [gradients[0]], 1e-4)
+
+
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 def test_autocast(dtype):
     model = random_model(TINY)
@@ -72,12 +142,12 @@ def test_every_fold_matters():
     deployed.switch_to_deploy()
     image = torch.randn(1, 3, 64, 64)
     block = deployed.stages[0][0]
-    for layer in (block.mlp.fc2, block.mlp.fc1, block.token_mixer.query_context):
+    for layer in (block.mlp.fc2, block.mlp.fc1, block.token_mixer.query, block.token_mixer.srf):
         damaged = copy.deepcopy(deployed)
         twin = dict(damaged.named_modules())[
             next(name for name, module in deployed.named_modules() if module is layer)
         ]
-        twin.weight.data.mul_(1.1)
+        next(twin.parameters()).data.mul_(1.1)
         with torch.no_grad():
             assert not torch.allclose(damaged(image)[0], model(image)[0], atol=1e-3)
 

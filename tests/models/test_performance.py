@@ -43,15 +43,20 @@ def test_pure(size, deployed):
     if deployed:
         model.switch_to_deploy()
     calls = count(model, size)
-    assert calls['_fft_r2c'] == calls['_fft_c2r'] == BLOCKS
+    assert calls['_fft_r2c'] == calls['_fft_c2r'] == (0 if deployed else BLOCKS)
+    assert calls['bmm'] == (4 * BLOCKS if deployed else 0)  # the transforms of small maps
     assert calls['upsample_bicubic2d'] == 0  # resized filters are kept
     assert calls['sigmoid'] == 0  # and so are their gains
-    assert calls['cat'] == BLOCKS
-    # One change of layout a block, for the mix of the heads, and one for each output.
-    assert calls['clone'] + calls['copy_'] + calls['_to_copy'] == BLOCKS + len(DEPTHS)
-    # Four resolutions; 4 depthwise and the head mix; query, context, reduce, proj, 2 of the MLP.
-    products = 4 + 5 * BLOCKS + (5 if deployed else 6) * BLOCKS
-    assert calls['convolution'] == products
+    assert calls['cat'] + calls['stack'] == BLOCKS
+    # One change of layout for each output, and one a block for the mix of the heads, which the
+    # deployed form has in its join of small maps.
+    layouts = len(DEPTHS) + (0 if deployed else BLOCKS)
+    assert calls['clone'] + calls['copy_'] + calls['_to_copy'] == layouts
+    # Query, context (one a head when deployed), reduce, proj, 2 of the MLP.
+    products = (9 if deployed else 6) * BLOCKS
+    assert calls['_linear_pointwise'] == (products if deployed else 0)
+    # Four resolutions; 4 depthwise and the head mix; the products of the training form.
+    assert calls['convolution'] == 4 + 5 * BLOCKS + (0 if deployed else products)
     assert calls['native_layer_norm'] == 2 * BLOCKS + 4 + 4  # blocks, resolutions, outputs
 
 
@@ -59,9 +64,21 @@ def test_the_deployed_form_writes_in_place():
     model = SPANetV2(PURE, input_size=64).eval()
     model.switch_to_deploy()
     calls = count(model, (64, 64))
-    new = calls['mul'] + calls['add'] + calls['relu'] + calls['pow']
-    assert new == BLOCKS  # the spectra's gains alone
-    assert calls['relu_'] == calls['pow_'] == calls['mul_'] == BLOCKS
+    new = calls['mul'] + calls['add'] + calls['relu'] + calls['pow'] + calls['gelu']
+    assert new == 0
+    assert calls['gelu_'] == calls['pow_'] == BLOCKS
+    assert calls['mul_'] == 2 * BLOCKS  # by the gain and by the query
+
+
+def test_large_maps_of_the_deployed_form():
+    """Above 28 positions a side: one FFT pair a block, and the MLP's hidden maps in tiles."""
+    model = SPANetV2(PURE, input_size=64).eval()
+    model.switch_to_deploy()
+    calls = count(model, (600, 400))
+    assert calls['_fft_r2c'] == calls['_fft_c2r'] == BLOCKS - 1  # stage 4 has maps of 19 x 13
+    assert calls['bmm'] == 4
+    tiles = 2  # of the 150 x 100 positions of stage 1
+    assert calls['_linear_pointwise'] == 9 * BLOCKS + 2 * (tiles - 1)
 
 
 @pytest.mark.parametrize('deployed', [True, False])
@@ -72,5 +89,6 @@ def test_hybrid(deployed):
     calls = count(model, (64, 64))
     attention = [name for name in calls if 'scaled_dot_product' in name]
     assert sum(calls[name] for name in attention) == 3
-    assert calls['_softmax'] == calls['bmm'] == 0  # never written out
-    assert calls['_fft_r2c'] == 2
+    assert calls['_softmax'] == 0  # never written out
+    assert calls['bmm'] == (8 if deployed else 0)  # the transforms of two blocks
+    assert calls['_fft_r2c'] == (0 if deployed else 2)

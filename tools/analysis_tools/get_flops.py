@@ -31,6 +31,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='path of the config file')
     parser.add_argument('--shape', nargs=2, type=int, metavar=('HEIGHT', 'WIDTH'), help='in pixels')
     parser.add_argument('--depth', type=int, default=2, help='depth of the modules in the table')
+    parser.add_argument(
+        '--deploy', action='store_true', help='of the backbone in its deployed form'
+    )
     parser.add_argument('--json', type=Path, help='write every module to this file')
     return parser.parse_args()
 
@@ -53,7 +56,7 @@ def main() -> None:
     args = parse_args()
     cfg = launch.load_config(args.config, None)
     shape = tuple(args.shape) if args.shape else default_shape(cfg)
-    costs = count_config(cfg, shape)
+    costs = count_config(cfg, shape, args.deploy)
     print(f'{args.config}: one image of {shape[0]} x {shape[1]} pixels')
     show(costs, args.depth)
     if args.json:
