@@ -46,6 +46,19 @@ def deployed(model: SPANetV2) -> SPANetV2:
     return model
 
 
+def directions(model: nn.Module, images: Tensor) -> list[Tensor]:
+    """A random map for each map of the model."""
+    with torch.no_grad():
+        return [torch.randn_like(out) for out in model(images)]
+
+
+def training_step(model: nn.Module, images: Tensor, along: list[Tensor]) -> None:
+    """Forward and backward pass of the sum over the maps of mean(map * direction)."""
+    model.zero_grad(set_to_none=True)
+    outs = model(images)
+    sum((out * d).mean() for out, d in zip(outs, along, strict=True)).backward()
+
+
 def peer(arch: str) -> nn.Module:
     """timm's model of the same class, its maps of all four stages."""
     return timm.create_model(PEERS[arch], features_only=True).eval()

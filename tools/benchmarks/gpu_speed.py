@@ -16,7 +16,15 @@ from functools import partial
 
 import timm
 import torch
-from contestants import PEERS, OracleModel, deployed, ours, peer
+from contestants import (
+    PEERS,
+    OracleModel,
+    deployed,
+    directions,
+    ours,
+    peer,
+    training_step,
+)
 from timing import add_options, check_equal, markdown, report, summary, surroundings, time_in_turn
 from torch import Tensor, nn
 
@@ -88,20 +96,19 @@ def training(device: str, shape: tuple, rounds: int) -> tuple[list[dict], dict[s
         trained = ours(arch).to(device).train()
         models = {arch: trained, 'oracle': OracleModel(trained).to(device)}
         images = torch.randn(shape, device=device)
-        for name, model in models.items():
-            peaks[f'{arch}: {name}'] = peak_bytes(partial(step, model, images))
-        runs = {name: partial(step, model, images) for name, model in models.items()}
+        along = directions(trained, images)
+        runs = {name: partial(step, model, images, along) for name, model in models.items()}
+        for name, run in runs.items():
+            peaks[f'{arch}: {name}'] = peak_bytes(run)
         times = time_in_turn(runs, rounds, f'training, {arch}')
         title = f'training step, float16, {"x".join(map(str, shape))}'
         tables.append(dict(title=title, rows=summary(times, 'oracle'), seconds=times))
     return tables, peaks
 
 
-def step(model: nn.Module, images: Tensor) -> None:
-    model.zero_grad(set_to_none=True)
+def step(model: nn.Module, images: Tensor, along: list[Tensor]) -> None:
     with torch.autocast(images.device.type, torch.float16):
-        loss = sum(out.float().square().mean() for out in model(images))
-    loss.backward()
+        training_step(model, images, along)
 
 
 def peak_bytes(run) -> int:
