@@ -30,6 +30,7 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from mmengine.utils import import_modules_from_strings
 from rich.console import Console
 from torch import nn
 
@@ -134,6 +135,8 @@ def read_config(path: Path, options: dict[str, Any] | None) -> Config:
 
 def train_pair(cfg: Config, seed: int, limit_seconds: float) -> tuple[dict[str, Any], list[Epoch]]:
     """Train in this process, which does nothing else; the fields that only a training knows."""
+    if cfg.get('custom_imports'):  # a config that comes from another process is not read anew
+        import_modules_from_strings(**cfg.custom_imports)
     cfg.randomness = dict(seed=seed)
     runner = Runner.from_cfg(cfg)
     log = EpochLogHook(limit_seconds)
