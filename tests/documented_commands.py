@@ -272,6 +272,8 @@ NOT_RUN = {
         '$S/mmseg/.mim/tools/analysis_tools/browse_dataset.py CONFIG --output-dir DIR --not-show',
         '$S/mmseg/.mim/tools/analysis_tools/analyze_logs.py LOG --keys loss --out FILE',
         '$S/mmseg/.mim/tools/analysis_tools/confusion_matrix.py CONFIG MAPS DIR',
+        '$S/mmseg/.mim/tools/analysis_tools/visualization_cam.py IMAGE CONFIG CHECKPOINT '
+        '--target-layers backbone.norm3 --category-index 2 --device cpu',
         '$S/mmpretrain/.mim/tools/analysis_tools/confusion_matrix.py CONFIG CHECKPOINT '
         '--show-path FILE',
         '$S/mmpretrain/.mim/tools/visualization/browse_dataset.py CONFIG -o DIR --not-show',

@@ -1,15 +1,17 @@
 # Semantic FPN: MMSegmentation's fpn_r50.py with 150 classes.
+# By this name mmseg's tools look for it, too.
+data_preprocessor = dict(
+    type='SegDataPreProcessor',
+    mean=[123.675, 116.28, 103.53],
+    std=[58.395, 57.12, 57.375],
+    bgr_to_rgb=True,
+    pad_val=0,
+    seg_pad_val=255,
+    size=(512, 512),
+)
 model = dict(
     type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-        size=(512, 512),
-    ),
+    data_preprocessor=data_preprocessor,
     backbone=dict(type='mmspanet.SPANetV2'),
     neck=dict(type='FPN', in_channels=[64, 128, 320, 512], out_channels=256, num_outs=4),
     decode_head=dict(

@@ -1,16 +1,18 @@
 # UperNet: a UPerHead over all four stages and an auxiliary FCN head on the third.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
+# By this name mmseg's tools look for it, too.
+data_preprocessor = dict(
+    type='SegDataPreProcessor',
+    mean=[123.675, 116.28, 103.53],
+    std=[58.395, 57.12, 57.375],
+    bgr_to_rgb=True,
+    pad_val=0,
+    seg_pad_val=255,
+    size=(512, 512),
+)
 model = dict(
     type='EncoderDecoder',
-    data_preprocessor=dict(
-        type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-        size=(512, 512),
-    ),
+    data_preprocessor=data_preprocessor,
     backbone=dict(type='mmspanet.SPANetV2'),
     decode_head=dict(
         type='UPerHead',
