@@ -41,13 +41,13 @@ TILE = 8192  # positions of a map, all images together
 def takes_shortcuts(x: Tensor) -> bool:
     """The one rule for the CPU's shortcuts: float32 inference in eager mode."""
     return (
-        x.device.type == 'cpu'
+        not torch.compiler.is_compiling()  # first: the compiler can't read the others
+        and not torch.jit.is_tracing()
+        and x.device.type == 'cpu'
         and x.dtype == torch.float32
         and torch.backends.mkldnn.is_available()
         and not torch.is_autocast_enabled('cpu')
         and not (torch.is_grad_enabled() and x.requires_grad)
-        and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
     )
 
 

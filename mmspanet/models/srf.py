@@ -126,9 +126,10 @@ def _unchanged(seen: list[tuple[Tensor, int]], weights: Sequence[Tensor]) -> boo
 
 
 def _without_autocast(device_type: str) -> AbstractContextManager:
-    if not torch.amp.is_autocast_available(device_type):  # such as meta
-        return nullcontext()
-    return torch.autocast(device_type, enabled=False)
+    # torch.compile can't read the question; what it compiles is on no device such as meta.
+    if torch.compiler.is_compiling() or torch.amp.is_autocast_available(device_type):
+        return torch.autocast(device_type, enabled=False)
+    return nullcontext()
 
 
 def _at_least_float32(x: Tensor) -> Tensor:

@@ -92,3 +92,18 @@ def test_hybrid(deployed):
     assert calls['_softmax'] == 0  # never written out
     assert calls['bmm'] == (8 if deployed else 0)  # the transforms of two blocks
     assert calls['_fft_r2c'] == (0 if deployed else 2)
+
+
+@pytest.mark.parametrize('deployed', [True, False])
+def test_torch_compile_gets_one_graph(deployed):
+    """No break: a device or autocast question that dynamo can't read would make one a block."""
+    torch.manual_seed(0)
+    model = SPANetV2(HYBRID, input_size=64).eval()
+    if deployed:
+        model.switch_to_deploy()
+    image = torch.randn(1, 3, 64, 64)
+    torch._dynamo.reset()
+    compiled = torch.compile(model, backend='eager', fullgraph=True)
+    with torch.no_grad():
+        for actual, expected in zip(compiled(image), model(image), strict=True):
+            torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)

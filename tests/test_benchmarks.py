@@ -1,0 +1,89 @@
+"""What the benchmarks share: nothing is timed that computes something else, ratios are right."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+pytest.importorskip('timm')
+sys.path.insert(0, str(Path(__file__).parents[1] / 'tools/benchmarks'))
+
+import contestants
+import gpu_speed
+import roofline
+import timing
+
+
+def test_another_function_is_not_timed():
+    expected = [torch.ones(2), torch.tensor([1.0, 2.0])]
+    assert timing.check_equal('a', [torch.ones(2), torch.tensor([1.0, 2.0001])], expected) < 1e-4
+    for wrong in (torch.tensor([1.0, 2.1]), torch.tensor([1.0, float('nan')])):
+        with pytest.raises(SystemExit, match='nothing was timed'):
+            timing.check_equal('a', [torch.ones(2), wrong], expected)
+    with pytest.raises(ValueError, match='argument'):
+        timing.check_equal('a', [torch.ones(2)], expected)  # a map is missing
+
+
+def test_models_run_in_turn_and_the_first_round_is_left_out():
+    calls = []
+    runs = {name: lambda name=name: calls.append(name) for name in ('ours', 'peer')}
+    times = timing.time_in_turn(runs, 3, 'title')
+    assert calls == ['ours', 'peer'] * 4
+    assert [len(times[name]) for name in runs] == [3, 3]
+
+
+def test_ratios_are_of_medians():
+    rows = timing.summary(dict(ours=[1.0, 2.0, 9.0], peer=[4.0, 4.0, 5.0]), 'peer')
+    assert [row['ratio'] for row in rows] == [0.5, 1.0]
+    assert [row['median'] for row in rows] == [2.0, 4.0]
+    table = timing.markdown([dict(title='1x3x8x8', rows=rows)])
+    assert '| 1x3x8x8 | ours | 2000.0 | 1000.0 - 9000.0 | 0.50 |' in table
+
+
+@pytest.mark.parametrize('arch', contestants.PEERS)
+def test_contestants_give_maps_of_one_shape(arch):
+    image = torch.randn(1, 3, 64, 96)
+    model = contestants.ours(arch)
+    with torch.no_grad():
+        maps = model(image)
+        timing.check_equal('oracle', contestants.OracleModel(model)(image), maps)
+        timing.check_equal('deployed', contestants.deployed(model)(image), maps)
+        assert [m.shape for m in contestants.peer(arch)(image)] == [m.shape for m in maps]
+    assert not model.deployed
+
+
+def test_gradients_of_the_training_step_say_something():
+    """The mean square of a normed map is constant: its gradients would be rounding alone."""
+    model = contestants.ours('s18-pure').train()
+    images = torch.randn(1, 3, 64, 64)
+    contestants.training_step(model, images, contestants.directions(model, images))
+    assert model.stages[3][0].mlp.fc1.weight.grad.abs().max() > 1e-6
+
+
+def test_least_bytes_of_a_layer():
+    layer = nn.Conv2d(3, 8, 3, padding=1, bias=False)
+    with torch.no_grad(), roofline.Traffic() as traffic:
+        layer(torch.zeros(1, 3, 10, 10)).mul(2)  # elementwise steps are free
+    assert traffic.bytes == [4 * (3 * 100 + 3 * 8 * 9 + 8 * 100)]
+
+
+def test_needs_of_the_roofline():
+    need = roofline.needs((1, 3, 224, 224))
+    assert round(need['operations'] / 2e9, 1) == 4.2  # as printed, MACs
+    assert need['layer_bytes'] > need['whole_bytes'] > 4 * 26e6  # the weights alone
+
+
+def test_the_gpu_script_compares_both_forms():
+    worst = gpu_speed.parity('cpu', ['s18-hybrid'], ((65, 50),))
+    assert set(worst) == {'s18-hybrid', 's18-hybrid, deployed'}
+    assert all(value <= gpu_speed.PARITY for value in worst.values())
+
+
+def test_the_gpu_script_times_a_training_step():
+    tables, peaks = gpu_speed.training('cpu', (1, 3, 32, 32), rounds=2)
+    assert [row['model'] for row in tables[0]['rows']] == ['s18-pure', 'oracle']
+    assert set(peaks) == {
+        f'{arch}: {name}' for arch in contestants.PEERS for name in (arch, 'oracle')
+    }
