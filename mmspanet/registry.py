@@ -11,6 +11,9 @@ from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPP
 from mmengine.registry import Registry
 
 from mmspanet import fileio as fileio  # registers the file backend 'atomic'
+from mmspanet.checkpoints.safe import allow_training_checkpoints
+
+allow_training_checkpoints()
 
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope='mmspanet', locations=['mmspanet.models'])
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmspanet.checkpoints.safe import training_globals
+from mmspanet.checkpoints.safe import training_globals_allowed
 from mmspanet.errors import CheckpointError
 
 
@@ -32,7 +32,7 @@ def read_checkpoint(path: Path) -> Any:
         CheckpointError: If it would run such code.
     """
     try:
-        with torch.serialization.safe_globals(training_globals()):
+        with training_globals_allowed():
             return torch.load(path, map_location='cpu', weights_only=True)
     except UnpicklingError as error:
         raise CheckpointError(

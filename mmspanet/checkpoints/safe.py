@@ -7,7 +7,8 @@ registered here. MMEngine itself does not help: the upstream line always loads w
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.utils import digit_version
 
 from mmspanet.errors import CheckpointError
 
@@ -32,6 +34,16 @@ def forbid_unsafe_loading() -> None:
     """
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
     torch.serialization.add_safe_globals(training_globals())
+
+
+def allow_training_checkpoints() -> None:
+    """Let ``torch.load`` read MMEngine's training checkpoints as it is called by default.
+
+    Since torch 2.6 that is with ``weights_only=True``, and mmengine 0.10.7, of before, calls it so:
+    its own checkpoints do not load then in the libraries' launchers. Older torch needs nothing.
+    """
+    if digit_version(torch.__version__) >= digit_version('2.6'):
+        torch.serialization.add_safe_globals(training_globals())
 
 
 def training_globals() -> list[Global]:
@@ -52,13 +64,27 @@ def training_globals() -> list[Global]:
     ]
 
 
+@contextmanager
+def training_globals_allowed() -> Iterator[None]:
+    """Allow :func:`training_globals` for a while, and leave what was allowed before as it was.
+
+    PyTorch's own context manager takes back at its end what had been allowed for good, too.
+    """
+    before = torch.serialization.get_safe_globals()
+    try:
+        with torch.serialization.safe_globals(training_globals()):
+            yield
+    finally:
+        torch.serialization.add_safe_globals(before)
+
+
 def check_for_foreign_code(path: str | Path) -> None:
     """Read the names of what a checkpoint calls, without calling any of it.
 
     Raises:
         CheckpointError: If they are not only those of weights and training states.
     """
-    with torch.serialization.safe_globals(training_globals()):
+    with training_globals_allowed():
         foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     if foreign:
         raise CheckpointError(

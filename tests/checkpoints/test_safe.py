@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.utils import digit_version
 
 from mmspanet.checkpoints import safe
 from mmspanet.checkpoints.files import read_checkpoint
@@ -86,8 +87,12 @@ def test_the_libraries_can_not_fall_back(tmp_path):
     script = f"""
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
-from mmspanet.checkpoints.safe import forbid_unsafe_loading
+from mmspanet.checkpoints.files import read_checkpoint
+from mmspanet.checkpoints.safe import check_for_foreign_code, forbid_unsafe_loading
 forbid_unsafe_loading()
+check_for_foreign_code({str(tmp_path / 'good.pth')!r})  # as before a run is resumed
+assert read_checkpoint({str(tmp_path / 'good.pth')!r})['message_hub']
+assert torch.load({str(tmp_path / 'good.pth')!r})['message_hub']
 assert CheckpointLoader.load_checkpoint({str(tmp_path / 'good.pth')!r})['message_hub']
 assert torch.load({str(tmp_path / 'good.pth')!r}, weights_only=False)['message_hub']
 CheckpointLoader.load_checkpoint({str(tmp_path / 'bomb.pth')!r})
@@ -95,4 +100,30 @@ CheckpointLoader.load_checkpoint({str(tmp_path / 'bomb.pth')!r})
     process = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
     assert process.returncode == 1
     assert 'UnpicklingError' in process.stderr
+    assert not (tmp_path / 'ran').exists()
+
+
+@pytest.mark.skipif(
+    digit_version(torch.__version__) < digit_version('2.6'), reason='loads everything by default'
+)
+def test_a_config_of_ours_makes_training_checkpoints_loadable(tmp_path):
+    """By torch.load's default, as mmengine 0.10.7 calls it in the libraries' launchers."""
+    torch.save(training_state(), tmp_path / 'good.pth')
+    bomb = Bomb(Path.touch, tmp_path / 'ran')
+    torch.save(training_state(meta=bomb), tmp_path / 'bomb.pth', pickle_module=pickle)
+    script = f"""
+import pickle, torch
+from mmengine.registry import MODELS
+def load(name):
+    try:
+        return torch.load(f'{tmp_path}/{{name}}.pth')['state_dict']['a'].tolist()
+    except pickle.UnpicklingError:
+        return 'refused'
+print(load('good'))
+MODELS.build(dict(type='mmspanet.SPANetV2', arch=dict(depths=(1,) * 4, channels=(32,) * 4)))
+print(load('good'))
+print(load('bomb'))
+"""
+    said = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
+    assert said.stdout.splitlines() == ['refused', '[1.0, 1.0]', 'refused'], said.stderr
     assert not (tmp_path / 'ran').exists()
