@@ -157,9 +157,16 @@ BY_TEST = {
         'tests/test_tools.py::test_reproduce_says_what_came_out'
     ),
     'python tools/misc/check_data.py CONFIG': 'tests/test_check_data.py::test_the_command',
+    'python tools/benchmarks/train_side_by_side.py configs/cls/cifar10/*-xs*.py --seeds 0 '
+    '--out-dir docs/evidence': (
+        'tests/analysis/test_evidence.py::test_pairs_are_trained_once_within_the_time'
+    ),
     'python tools/misc/long_run.py': 'tests/test_tools.py::test_long_run',
     'torchrun --nproc_per_node=2 tools/misc/fully_shard.py': (
         'tests/test_tools.py::test_fully_sharded_in_two_processes'
+    ),
+    'python tools/dataset_converters/cifar10.py cifar-10-python.tar.gz': (
+        'tests/test_cifar10_converter.py::test_unpacks_an_archive_of_class_folders'
     ),
     'python tools/model_converters/convert.py IN.pth OUT.pth --to ours': (
         'tests/test_tools.py::test_an_authors_detector_works_everywhere'
@@ -218,6 +225,12 @@ NOT_RUN = {
     'and test_long_run': ['bash tools/misc/fault_drill.sh'],
     'is a benchmark: takes minutes, and its figures want an idle machine': [
         'python tools/benchmarks/cpu_speed.py',
+        'python tools/benchmarks/cpu_speed.py --compile',
+        'python tools/benchmarks/training_speed.py',
+        'python tools/benchmarks/size_sweep.py',
+        'python tools/benchmarks/roofline.py',
+        'python tools/benchmarks/alternatives.py',
+        'python tools/benchmarks/gpu_speed.py',
         'python tools/benchmarks/onnx_speed.py --rounds 7',
     ],
     'installs packages from the network; tools/setup_env.sh does the same': [
@@ -254,6 +267,9 @@ NOT_RUN = {
         'mim run onedl-mmdetection browse_dataset CONFIG ...',
         'mim run onedl-mmpretrain confusion_matrix CONFIG CHECKPOINT ...',
         'mim run mmspanet make_shapes ...',
+        'mim train mmdet CONFIG',
+        'mim test mmdet CONFIG -C CHECKPOINT',
+        'mim train mmspanet spanetv2_shapes.py',
         'mim train mmspanet CONFIG',
         'mim test mmspanet CONFIG -C CHECKPOINT',
         'mim train mmspanet maskrcnn_spanetv2_shapes.py',
