@@ -143,15 +143,16 @@ def curve_rows(
         runs: The runs.
         logs: The log of each run, by config and seed.
 
-    The MACs are of the forward passes over the training images; with the backward passes they
-    are about three times as many.
+    The seconds are those of the run's median speed, so that a pause of the machine is not in
+    them. The MACs are of the forward passes over the training images; with the backward passes
+    they are about three times as many.
     """
     return [
         dict(
             model=run.model,
             seed=run.seed,
             epoch=e.epoch,
-            train_seconds=e.train_seconds,
+            train_seconds=round(e.epoch * run.images / run.images_per_second, 1),
             forward_macs_t=round(run.macs_m * run.images * e.epoch / 1e6, 3),
             top1=e.top1,
         )

@@ -20,9 +20,16 @@ SHAPES = ((8, 3, 224, 224), (1, 3, 800, 1216))
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--arch', nargs='+', choices=PEERS, default=[*PEERS], help='which of ours')
+    parser.add_argument(
+        '--shapes', nargs='+', type=shape, default=SHAPES, help='of the images, such as 8x3x224x224'
+    )
     parser.add_argument('--compile', action='store_true', help='under torch.compile')
     add_options(parser, rounds=9)
     return parser.parse_args()
+
+
+def shape(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split('x')))
 
 
 @torch.no_grad()
@@ -36,13 +43,13 @@ def main() -> None:
             models = {name: torch.compile(model) for name, model in models.items()}
         else:
             models['oracle'] = OracleModel(trained)
-        for shape in SHAPES:
-            images = torch.randn(shape)
+        for size in args.shapes:
+            images = torch.randn(size)
             oracle = OracleModel(trained)(images)
             for name in (arch, f'{arch}, deployed'):
                 check_equal(name, models[name](images), oracle)
             runs = {name: partial(model, images) for name, model in models.items()}
-            title = 'x'.join(map(str, shape))
+            title = 'x'.join(map(str, size))
             times = time_in_turn(runs, args.rounds, title)
             tables.append(dict(title=title, rows=summary(times, PEERS[arch]), seconds=times))
     record = dict(compiled=args.compile, **surroundings(), timm=timm.__version__, tables=tables)

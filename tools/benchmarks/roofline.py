@@ -44,6 +44,7 @@ class Traffic(TorchDispatchMode):
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--compile', action='store_true', help='also under torch.compile')
     add_options(parser, rounds=9)
     return parser.parse_args()
 
@@ -89,23 +90,20 @@ def needs(shape: tuple[int, ...]) -> dict[str, float]:
     )
 
 
-def versions() -> dict[str, nn.Module]:
+def versions(compiled: bool) -> dict[str, nn.Module]:
     """The forms of S18-pure, with one set of weights."""
     trained = ours('s18-pure')
-    folded = deployed(trained)
-    return {
-        'training form': trained,
-        'deployed': folded,
-        'training form, compiled': torch.compile(trained),
-        'deployed, compiled': torch.compile(folded),
-    }
+    models = {'training form': trained, 'deployed': deployed(trained)}
+    if compiled:
+        models |= {f'{name}, compiled': torch.compile(model) for name, model in models.items()}
+    return models
 
 
 @torch.no_grad()
 def main() -> None:
     args = parse_args()
     flops, bandwidth = peak_flops(), peak_bytes()
-    models = versions()
+    models = versions(args.compile)
     lines = [
         f'Limits of the machine: {flops / 1e9:.0f} GFLOP/s, {bandwidth / 1e9:.1f} GB/s.\n',
         '| input | G operations | MB, whole model | MB, layer by layer | version | median ms '
