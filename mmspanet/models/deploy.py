@@ -118,8 +118,7 @@ class FixedSRF(SpectralRescalingFilter):
         """Filter maps of shape (B, C, H, W); the output is in channels_last memory."""
         if filters_by_matrices(u):
             size = (u.shape[-2], u.shape[-1])
-            weights = [self.filter] if self.alpha is None else [self.filter, self.alpha]
-            gain = self.cache.fetch((size, 'map'), weights, lambda: self._map_gain(size))
+            gain = self.cache.fetch((size, 'map'), self._weights(), lambda: self._map_gain(size))
             return filter_maps(u.permute(0, 2, 3, 1), gain).permute(0, 3, 1, 2)
         return super().forward(u).contiguous(memory_format=torch.channels_last)
 

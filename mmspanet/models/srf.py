@@ -55,8 +55,11 @@ class SpectralRescalingFilter(nn.Module):
             raw = raw * self.alpha.to(raw.dtype)
         return raw.sigmoid()
 
+    def _weights(self) -> list[Tensor]:
+        return [self.filter] if self.alpha is None else [self.filter, self.alpha]
+
     def _gain_at(self, size: tuple[int, int]) -> Tensor:
-        weights = [self.filter] if self.alpha is None else [self.filter, self.alpha]
+        weights = self._weights()
         learning = torch.is_grad_enabled() and any(w.requires_grad for w in weights)
         if self.training or learning or torch.compiler.is_compiling():
             return self.gain(size)

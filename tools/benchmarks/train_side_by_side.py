@@ -9,7 +9,6 @@ pair had done is lost. Table and curves are made anew of all rows after each pai
 import argparse
 import csv
 import multiprocessing
-import os
 import platform
 import resource
 import statistics
@@ -25,6 +24,7 @@ from typing import Any
 import mmcv
 import mmengine
 import mmpretrain
+import timing
 import timm
 import torch
 from mmengine.config import Config, DictAction
@@ -179,17 +179,8 @@ def surroundings(load: str) -> dict[str, str]:
     return dict(
         commit=commit + ('+' if changed.strip() else ''),
         versions=', '.join([f'Python {platform.python_version()}', *versions]),
-        machine=describe_machine(),
+        machine=timing.surroundings()['machine'],
         load=load,
-    )
-
-
-def describe_machine() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return (
-        f'{os.cpu_count()} CPU cores ({torch.backends.cpu.get_cpu_capability()}), '
-        f'{torch.get_num_threads()} threads'
     )
 
 
