@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from mmspanet.errors import InputError
 from mmspanet.models import SPAM, SPANetV2, SpectralRescalingFilter
+from mmspanet.models.deploy import FixedSRF
 
 from .grid import Array, Grid, ring_numbers, transfer_function
 from .spectrum import Response, filter_response
@@ -90,6 +91,7 @@ def head_responses(model: nn.Module, image_size: tuple[int, int]) -> list[HeadRe
 def rescaling_gain(srf: SpectralRescalingFilter, size: tuple[int, int]) -> Array:
     """The gain that the filter applies to real maps of (H, W), at all frequencies: (C, H, W).
 
+    The channels are in the trained order, head by head, also of a deployed model's filter.
     It is found as the spectrum of the answer to an impulse. In the stored half spectrum the
     columns of zero and of Nyquist frequency hold both omega and -omega; a real output takes
     the mean of their two gains.
@@ -97,7 +99,8 @@ def rescaling_gain(srf: SpectralRescalingFilter, size: tuple[int, int]) -> Array
     impulse = srf.filter.new_zeros((1, len(srf.filter), *size), dtype=torch.float64)
     impulse[..., 0, 0] = 1
     with torch.no_grad():
-        return torch.fft.fft2(srf(impulse))[0].real.cpu().numpy()
+        gain = torch.fft.fft2(srf(impulse))[0].real.cpu().numpy()
+    return gain[np.argsort(srf.order.cpu().numpy())] if isinstance(srf, FixedSRF) else gain
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from .dft import filter_maps
 from .layers import LayerNorm2d, PointwiseLinear
 from .metaformer import Downsample, MetaFormerBlock, Mlp
 from .spam import SPAM
-from .srf import SpectralRescalingFilter
+from .srf import GainCache, SpectralRescalingFilter
 
 # Measured on CPUs, see docs/performance.md.
 LARGEST_MATRIX = 28  # points of an axis up to which matrix products beat the FFT
@@ -111,8 +111,8 @@ class FixedSRF(SpectralRescalingFilter):
         nn.Module.__init__(self)
         self.filter = _fixed(srf.filter[order])
         self.alpha = None if srf.alpha is None else _fixed(srf.alpha)
-        self.cache = srf.cache
-        self.cache.clear()
+        self.order = order
+        self.cache = GainCache()
 
     def forward(self, u: Tensor) -> Tensor:
         """Filter maps of shape (B, C, H, W); the output is in channels_last memory."""
@@ -163,11 +163,12 @@ class DeployedMlp(nn.Module):
         return self.fc2(hidden.square_())
 
 
-class DeployedSPAM(nn.Module):
+class DeployedSPAM(SPAM):
     """:class:`SPAM` behind a norm of weight ``norm_weight``, (C,)."""
 
     def __init__(self, spam: SPAM, norm_weight: Tensor) -> None:
-        super().__init__()
+        nn.Module.__init__(self)
+        self.heads = spam.heads
         self.query = FixedLinear(spam.query.weight * norm_weight, activation='gelu')
         context = spam.context.weight * norm_weight
         # A product for each head: its convolution gets consecutive memory.

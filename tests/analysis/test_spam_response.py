@@ -6,12 +6,14 @@ import torch
 from torch import nn
 
 from mmspanet.analysis.grid import Grid
+from mmspanet.analysis.modulators import modulator_maps
 from mmspanet.analysis.spam_response import (
     find_backbone,
     head_responses,
     local_response,
     rescaling_gain,
 )
+from mmspanet.analysis.srf_gain import head_gains
 from mmspanet.errors import InputError
 from mmspanet.models import SPAM, Attention, SPANetV2, SpectralRescalingFilter
 
@@ -129,3 +131,13 @@ def test_local_response_is_that_of_the_jacobian(kind):
         assert gain == pytest.approx(np.sqrt(expected), rel=0.05)  # of a finite sample of noise
         inside = energy[:, ring == number].sum() / energy.sum()
         assert kept == pytest.approx(inside, abs=0.03)
+
+
+def test_deployed_models_can_be_looked_into(backbone):
+    before, image = head_gains(backbone), torch.randn(1, 3, 64, 96)
+    maps = modulator_maps(backbone, image)
+    backbone.switch_to_deploy()
+    for one, two in zip(before, head_gains(backbone), strict=True):
+        np.testing.assert_array_equal(one.gain, two.gain)
+    for one, two in zip(maps, modulator_maps(backbone, image), strict=True):
+        np.testing.assert_allclose(one.strength, two.strength, rtol=1e-3)
