@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from matplotlib.figure import Figure
 
@@ -54,12 +54,6 @@ class TrainingRun:
         """The model's name: the first part of the config's."""
         return self.config.split('_')[0]
 
-    @classmethod
-    def from_row(cls, row: Mapping[str, str]) -> 'TrainingRun':
-        """A run from the strings of a CSV whose columns are the attributes."""
-        types = cls.__annotations__
-        return cls(**{key: types[key](value) for key, value in row.items()})
-
 
 @dataclass(frozen=True)
 class Epoch:
@@ -77,11 +71,8 @@ class Epoch:
     loss: float
     top1: float
 
-    @classmethod
-    def from_row(cls, row: Mapping[str, str]) -> 'Epoch':
-        """An epoch from the strings of a CSV whose columns are the attributes."""
-        types = cls.__annotations__
-        return cls(**{key: types[key](value) for key, value in row.items()})
+
+Row = TypeVar('Row', TrainingRun, Epoch)
 
 
 def log_path(folder: Path, config: str, seed: int) -> Path:
@@ -91,16 +82,14 @@ def log_path(folder: Path, config: str, seed: int) -> Path:
 
 def read_log(path: Path) -> list[Epoch]:
     """The epochs of a log."""
-    with open(path, newline='') as file:
-        return [Epoch.from_row(row) for row in csv.DictReader(file)]
+    return _read(path, Epoch)
 
 
 def read_runs(path: Path) -> list[TrainingRun]:
     """The runs of a table; none where there is no file."""
     if not path.is_file():
         return []
-    with open(path, newline='') as file:
-        return [TrainingRun.from_row(row) for row in csv.DictReader(file)]
+    return _read(path, TrainingRun)
 
 
 def by_model(runs: Sequence[TrainingRun]) -> dict[str, list[TrainingRun]]:
@@ -195,6 +184,16 @@ def draw_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc='outside lower center', ncols=3)
     return figure
+
+
+def _read(path: Path, kind: type[Row]) -> list[Row]:
+    """The rows of a CSV whose columns are the attributes of ``kind``."""
+    types = kind.__annotations__
+    with open(path, newline='') as file:
+        return [
+            kind(**{key: types[key](value) for key, value in row.items()})
+            for row in csv.DictReader(file)
+        ]
 
 
 def _mean_top1(runs: Sequence[TrainingRun]) -> float:

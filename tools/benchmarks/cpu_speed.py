@@ -38,16 +38,17 @@ def main() -> None:
     tables = []
     for arch in args.arch:
         trained = ours(arch)
+        oracle = OracleModel(trained)
         models = {arch: trained, f'{arch}, deployed': deployed(trained), PEERS[arch]: peer(arch)}
         if args.compile:
             models = {name: torch.compile(model) for name, model in models.items()}
         else:
-            models['oracle'] = OracleModel(trained)
+            models['oracle'] = oracle
         for size in args.shapes:
             images = torch.randn(size)
-            oracle = OracleModel(trained)(images)
+            expected = oracle(images)
             for name in (arch, f'{arch}, deployed'):
-                check_equal(name, models[name](images), oracle)
+                check_equal(name, models[name](images), expected)
             runs = {name: partial(model, images) for name, model in models.items()}
             title = 'x'.join(map(str, size))
             times = time_in_turn(runs, args.rounds, title)
