@@ -147,8 +147,8 @@ def _build_model(cfg: Config) -> Any:
     init_default_scope(cfg.default_scope)
     cfg.model.backbone.pop('init_cfg', None)
     launch.replace_sync_bn(cfg.model)
-    with torch.device('meta'):
-        return MODELS.build(cfg.model).eval()
+    # Built on the CPU first: MMPretrain's ConvNeXt and others read numbers while they are made.
+    return MODELS.build(cfg.model).eval().to('meta')
 
 
 def _forward(model: Any, images: Tensor) -> Any:

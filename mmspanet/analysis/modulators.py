@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from mmspanet.errors import InputError
-from mmspanet.models.spam import SPAM
+from mmspanet.models.spam import SpectralMixer
 
 from . import figures
 from .blocks import watched
@@ -51,7 +51,7 @@ def modulator_maps(model: nn.Module, image: Tensor) -> list[ModulatorMap]:
     for number, stage in enumerate(find_backbone(model).stages, 1):
         for block, module in enumerate(stage.children(), 1):
             for part in module.modules():
-                if isinstance(part, SPAM):
+                if isinstance(part, SpectralMixer):
                     reduces[f'{number}.{block}'] = part.reduce  # m is what it returns
     if not reduces:
         raise InputError('The model has no SPAM mixer: choose a SPANetV2 with SPAM in a stage.')

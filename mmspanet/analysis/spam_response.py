@@ -23,8 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from mmspanet.errors import InputError
-from mmspanet.models import SPAM, SPANetV2, SpectralRescalingFilter
-from mmspanet.models.deploy import FixedSRF
+from mmspanet.models import SPANetV2, SpectralRescalingFilter
+from mmspanet.models.spam import SpectralMixer
 
 from .grid import Array, Grid, ring_numbers, transfer_function
 from .spectrum import Response, filter_response
@@ -99,8 +99,8 @@ def rescaling_gain(srf: SpectralRescalingFilter, size: tuple[int, int]) -> Array
     impulse = srf.filter.new_zeros((1, len(srf.filter), *size), dtype=torch.float64)
     impulse[..., 0, 0] = 1
     with torch.no_grad():
-        gain = torch.fft.fft2(srf(impulse))[0].real.cpu().numpy()
-    return gain[np.argsort(srf.order.cpu().numpy())] if isinstance(srf, FixedSRF) else gain
+        gain = torch.fft.fft2(srf(impulse))[0].real
+    return srf.to_trained_order(gain).cpu().numpy()
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ def depthwise_kernels(model: nn.Module) -> dict[int, Array]:
 
 def _spam_mixers(
     model: nn.Module, image_size: tuple[int, int]
-) -> Iterator[tuple[int, int, tuple[int, int], SPAM]]:
+) -> Iterator[tuple[int, int, tuple[int, int], SpectralMixer]]:
     """Stage, block, map size and mixer of each SPAM of a model."""
     backbone = find_backbone(model)
     parts: Any = zip(backbone.downsample_layers, backbone.stages, strict=True)
@@ -240,7 +240,7 @@ def _spam_mixers(
     for i, (layer, stage) in enumerate(parts):
         size = layer.output_size(size[0]), layer.output_size(size[1])
         for j, block in enumerate(stage):
-            for mixer in (m for m in block.modules() if isinstance(m, SPAM)):
+            for mixer in (m for m in block.modules() if isinstance(m, SpectralMixer)):
                 yield i, j, size, mixer
 
 

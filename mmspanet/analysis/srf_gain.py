@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from mmspanet.errors import InputError
-from mmspanet.models.spam import SPAM
+from mmspanet.models.spam import SpectralMixer
 from mmspanet.models.srf import SpectralRescalingFilter
 
 from . import figures
@@ -55,7 +55,7 @@ def head_gains(model: nn.Module) -> list[HeadGain]:
     """
     gains = []
     for number, stage in enumerate(find_backbone(model).stages, 1):
-        spams = [m for m in stage.modules() if isinstance(m, SPAM)]
+        spams = [m for m in stage.modules() if isinstance(m, SpectralMixer)]
         if not spams:
             continue
         planes = np.stack([rescaling_gain(spam.srf, _stored_size(spam.srf)) for spam in spams])

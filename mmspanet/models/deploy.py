@@ -19,7 +19,7 @@ autocast, a compiler or an exporter need it, each has its plain twin:
 Equal to the training form up to rounding; see :meth:`mmspanet.models.SPANetV2.switch_to_deploy`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -28,9 +28,9 @@ from torch import Tensor, nn
 
 from .attention import Attention, MixAttention
 from .dft import filter_maps
-from .layers import LayerNorm2d, PointwiseLinear
+from .layers import LayerNorm2d, PointwiseLinear, normalise, product
 from .metaformer import Downsample, MetaFormerBlock, Mlp
-from .spam import SPAM
+from .spam import SPAM, SpectralMixer
 from .srf import GainCache, SpectralRescalingFilter
 
 # Measured on CPUs, see docs/performance.md.
@@ -122,6 +122,10 @@ class FixedSRF(SpectralRescalingFilter):
             return filter_maps(u.permute(0, 2, 3, 1), gain).permute(0, 3, 1, 2)
         return super().forward(u).contiguous(memory_format=torch.channels_last)
 
+    def to_trained_order(self, values: Tensor) -> Tensor:
+        """Sort values (C, ...), one per channel of the maps, as the trained filter's channels."""
+        return values[self.order.argsort()]
+
     def _map_gain(self, size: tuple[int, int]) -> Tensor:
         return self.gain(size).permute(1, 2, 0)[:, None].contiguous()
 
@@ -140,8 +144,7 @@ class PlainLayerNorm2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (B, C, H, W) over its channels."""
-        channels = (x.shape[1],)
-        return F.layer_norm(x.permute(0, 2, 3, 1), channels, eps=self.eps).permute(0, 3, 1, 2)
+        return normalise(x, self.eps)
 
 
 class DeployedMlp(nn.Module):
@@ -163,11 +166,11 @@ class DeployedMlp(nn.Module):
         return self.fc2(hidden.square_())
 
 
-class DeployedSPAM(SPAM):
+class DeployedSPAM(SpectralMixer):
     """:class:`SPAM` behind a norm of weight ``norm_weight``, (C,)."""
 
     def __init__(self, spam: SPAM, norm_weight: Tensor) -> None:
-        nn.Module.__init__(self)
+        super().__init__()
         self.heads = spam.heads
         self.query = FixedLinear(spam.query.weight * norm_weight, activation='gelu')
         context = spam.context.weight * norm_weight
@@ -187,10 +190,25 @@ class DeployedSPAM(SPAM):
     def forward(self, x: Tensor) -> Tensor:
         """Modulate (B, C, H, W)."""
         query = self.query(x)
-        pairs = zip(self.contexts, self.convs, strict=True)
-        u = self._join([conv(context(x)) for context, conv in pairs])
-        m = self.reduce(torch.ops.aten.gelu_(self.norm(self.expand(self.srf(u)))))
+        contexts = self._contexts(x)
+        u = self._join([conv(c) for conv, c in zip(self.convs, contexts, strict=True)])
+        m = self.reduce(torch.ops.aten.gelu_(self.norm(self._expand(self.srf(u)))))
         return self.proj(m.mul_(query))
+
+    def _contexts(self, x: Tensor) -> Iterable[Tensor]:
+        """The context of each head, (B, C / h, H, W)."""
+        if takes_shortcuts(x):
+            return (context(x) for context in self.contexts)
+        weight = torch.cat(list(self.contexts.parameters()))
+        return product(x, weight).chunk(self.heads, dim=1)
+
+    def _expand(self, s: Tensor) -> Tensor:
+        """P1. PyTorch on one thread gives small batches to oneDNN, not to a slow loop over groups,
+        where a convolution is dilated, which a kernel of one point does not notice.
+        """
+        dilation = 2 if takes_shortcuts(s) else 1
+        weight, groups = self.expand.weight, self.expand.groups
+        return F.conv2d(s, weight, groups=groups, dilation=dilation)
 
     def _join(self, heads: Sequence[Tensor]) -> Tensor:
         """The heads, each (B, C / h, H, W), in P1's order: (B, C, H, W), as the filter reads it."""

@@ -17,7 +17,19 @@ class LayerNorm2d(nn.LayerNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (B, C, H, W) over its channels."""
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return normalise(x, self.eps, self.weight)
+
+
+def normalise(x: Tensor, eps: float, weight: Tensor | None = None) -> Tensor:
+    """LayerNorm over the channels of (B, C, H, W)."""
+    if torch.compiler.is_dynamo_compiling() and x.device.type == 'cpu':
+        # Inductor makes the same of both forms, but gives F.layer_norm's map of a single image a
+        # batch stride of 0, and every convolution behind it a copy.
+        variance, mean = torch.var_mean(x, dim=1, correction=0, keepdim=True)
+        x = (x - mean) * torch.rsqrt(variance + eps)
+        return x if weight is None else x * weight[:, None, None]
+    rows = x.permute(0, 2, 3, 1)
+    return F.layer_norm(rows, rows.shape[-1:], weight, eps=eps).permute(0, 3, 1, 2)
 
 
 class PointwiseLinear(nn.Linear):
@@ -33,8 +45,13 @@ class PointwiseLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, out_features, H, W)."""
-        product = _product_by_conv2d if x.device.type == 'cpu' else _product_by_linear
         return product(x, self.weight, self.bias)
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The product of :class:`PointwiseLinear`: (B, C, H, W) and (D, C) to (B, D, H, W)."""
+    by = _product_by_conv2d if x.device.type == 'cpu' else _product_by_linear
+    return by(x, weight, bias)
 
 
 def _product_by_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -12,8 +12,24 @@ from .layers import PointwiseLinear
 from .srf import SpectralRescalingFilter
 
 
+class SpectralMixer(nn.Module):
+    """The parts that SPAM has in its training and in its deployed form.
+
+    Attributes:
+        heads: Number of heads h.
+        convs: The depthwise convolution of each head.
+        srf: The filter behind them.
+        reduce: The last step of the modulator m.
+    """
+
+    heads: int
+    convs: nn.ModuleList
+    srf: SpectralRescalingFilter
+    reduce: PointwiseLinear
+
+
 @MODELS.register_module()
-class SPAM(nn.Module):
+class SPAM(SpectralMixer):
     """Spectral-adaptive modulation (arXiv 2503.23947): ``y = Wo (q * m)``.
 
     The query ``q = GELU(Wq x)`` is modulated by ``m``, which is made of a context

@@ -48,12 +48,14 @@ class SpectralRescalingFilter(nn.Module):
         raw = _at_least_float32(self.filter)
         height, half_width = size[0], size[1] // 2 + 1
         if raw.shape[1:] != (height, half_width):
-            raw = F.interpolate(
-                raw[None], (height, half_width), mode='bicubic', align_corners=True
-            )[0]
+            raw = _resize(raw, (height, half_width))
         if self.alpha is not None:
             raw = raw * self.alpha.to(raw.dtype)
         return raw.sigmoid()
+
+    def to_trained_order(self, values: Tensor) -> Tensor:
+        """Sort values (C, ...), one per channel of the maps, as the trained filter's channels."""
+        return values
 
     def _weights(self) -> list[Tensor]:
         return [self.filter] if self.alpha is None else [self.filter, self.alpha]
@@ -126,6 +128,21 @@ def _unchanged(seen: list[tuple[Tensor, int]], weights: Sequence[Tensor]) -> boo
         w._version == version and w.data_ptr() == old.data_ptr() and w.dtype == old.dtype
         for w, (old, version) in zip(weights, seen, strict=True)
     )
+
+
+def _resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize (C, H, W) to (C, *size), bicubic with aligned corners."""
+    if not torch.compiler.is_dynamo_compiling():
+        return _bicubic(maps, *size)
+    # Inductor's own code for it is slow on CPUs; the same as two products costs next to nothing.
+    height, width = maps.shape[1:]
+    along_height = _bicubic(torch.eye(height).to(maps)[None], size[0], height)[0]
+    along_width = _bicubic(torch.eye(width).to(maps)[None], size[1], width)[0]
+    return along_height @ maps @ along_width.T
+
+
+def _bicubic(maps: Tensor, height: int, width: int) -> Tensor:
+    return F.interpolate(maps[None], (height, width), mode='bicubic', align_corners=True)[0]
 
 
 def _without_autocast(device_type: str) -> AbstractContextManager:

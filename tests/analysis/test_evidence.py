@@ -2,8 +2,10 @@
 
 import csv
 import os
+import signal
 import subprocess
 import sys
+import threading
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -80,9 +82,9 @@ def images(tmp_path_factory) -> Path:
     return root
 
 
-def train(images: Path, out: Path, *options: str) -> subprocess.CompletedProcess:
+def command(images: Path, out: Path, *options: str) -> list[str]:
     configs = ROOT / 'configs/cls/cifar10'
-    command = [
+    return [
         sys.executable,
         str(SCRIPT),
         str(configs / 'spanetv2-xs-pure_b128-10e_cifar10.py'),
@@ -97,9 +99,19 @@ def train(images: Path, out: Path, *options: str) -> subprocess.CompletedProcess
         'train_dataloader.batch_size=10',
         'train_cfg.max_epochs=2',
     ]
-    environment = os.environ | {'OMP_NUM_THREADS': '1'}
+
+
+ENVIRONMENT = os.environ | {'OMP_NUM_THREADS': '1'}
+
+
+def train(images: Path, out: Path, *options: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=out.parent, env=environment
+        command(images, out, *options),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=out.parent,
+        env=ENVIRONMENT,
     )
 
 
@@ -142,6 +154,26 @@ def test_a_pair_over_its_time_leaves_no_row(images, tmp_path):
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith('error: the pair is over its 0 minutes')
     assert not (out / 'runs.csv').exists()
+
+
+@pytest.mark.slow
+def test_a_killed_runner_takes_its_training_with_it(images, tmp_path):
+    runner = subprocess.Popen(
+        [*command(images, tmp_path / 'evidence'), 'train_cfg.max_epochs=1000'],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+    )
+    assert runner.stdout is not None
+    assert any('epoch 1 of' in line for line in runner.stdout)
+    runner.kill()
+    # The pipe ends when the last process that writes into it has ended.
+    assert runner.wait(timeout=60) == -signal.SIGKILL
+    reader = threading.Thread(target=runner.stdout.read)
+    reader.start()
+    reader.join(timeout=60)
+    assert not reader.is_alive()
 
 
 def test_a_commit_holds_the_named_files_alone(tmp_path, monkeypatch):

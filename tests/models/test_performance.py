@@ -101,7 +101,7 @@ def test_torch_compile_gets_one_graph(deployed):
     model = SPANetV2(HYBRID, input_size=64).eval()
     if deployed:
         model.switch_to_deploy()
-    image = torch.randn(1, 3, 64, 64)
+    image = torch.randn(1, 3, 64, 80)  # another size than the filters
     torch._dynamo.reset()
     compiled = torch.compile(model, backend='eager', fullgraph=True)
     with torch.no_grad():

@@ -9,10 +9,12 @@ pair had done is lost. Table and curves are made anew of all rows after each pai
 import argparse
 import csv
 import multiprocessing
+import os
 import platform
 import resource
 import statistics
 import subprocess
+import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -165,8 +167,20 @@ def train_pair(cfg: Config, seed: int, limit_seconds: float) -> tuple[dict[str, 
 
 def in_own_process(cfg: Config, seed: int, limit: float) -> tuple[dict[str, Any], list[Epoch]]:
     context = multiprocessing.get_context('spawn')  # an own peak of memory, and CUDA needs it
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
+    with ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent) as pool:
         return pool.submit(train_pair, cfg, seed, limit).result()
+
+
+def end_with_parent() -> None:
+    """Let a process end when the one that started it is killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)  # from a thread, and in the midst of a training
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def surroundings(load: str) -> dict[str, str]:
