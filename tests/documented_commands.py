@@ -225,7 +225,7 @@ NOT_RUN = {
     'and test_long_run': ['bash tools/misc/fault_drill.sh'],
     'is a benchmark: takes minutes, and its figures want an idle machine': [
         'python tools/benchmarks/cpu_speed.py',
-        'python tools/benchmarks/cpu_speed.py --compile --arch s18-pure --shapes 8x3x224x224',
+        'python tools/benchmarks/cpu_speed.py --compile',
         'python tools/benchmarks/training_speed.py',
         'python tools/benchmarks/size_sweep.py',
         'python tools/benchmarks/roofline.py',
