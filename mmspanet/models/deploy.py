@@ -12,6 +12,7 @@ autocast, a compiler or an exporter need it, each has its plain twin:
 
 - products run in oneDNN's own layout of the weights, with the activation in the same pass
   (:class:`FixedLinear`);
+- P1 makes no loop over its groups on one thread (:meth:`DeployedSPAM._expand`);
 - small maps are filtered by matrix products, without an FFT (:class:`FixedSRF`);
 - the MLP passes over large maps in tiles that stay in the processor's cache
   (:meth:`DeployedBlock.forward`).
