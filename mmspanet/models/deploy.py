@@ -204,9 +204,9 @@ class DeployedSPAM(SpectralMixer):
         return product(x, weight).chunk(self.heads, dim=1)
 
     def _expand(self, s: Tensor) -> Tensor:
-        """P1. PyTorch on one thread gives small batches to oneDNN, not to a slow loop over groups,
-        where a convolution is dilated, which a kernel of one point does not notice.
-        """
+        """P1; (B, C, H, W) to (B, 2C, H, W)."""
+        # On one thread PyTorch takes a batch under 16 in a loop over the groups, unless the
+        # convolution is dilated, which a kernel of one point does not notice.
         dilation = 2 if takes_shortcuts(s) else 1
         weight, groups = self.expand.weight, self.expand.groups
         return F.conv2d(s, weight, groups=groups, dilation=dilation)

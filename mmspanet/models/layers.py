@@ -20,9 +20,14 @@ class LayerNorm2d(nn.LayerNorm):
         return normalise(x, self.eps, self.weight)
 
 
+def compiled_for_cpu(x: Tensor) -> bool:
+    """The one rule for what is written otherwise because inductor makes slow CPU code of it."""
+    return torch.compiler.is_dynamo_compiling() and x.device.type == 'cpu'
+
+
 def normalise(x: Tensor, eps: float, weight: Tensor | None = None) -> Tensor:
     """LayerNorm over the channels of (B, C, H, W)."""
-    if torch.compiler.is_dynamo_compiling() and x.device.type == 'cpu':
+    if compiled_for_cpu(x):
         # Inductor makes the same of both forms, but gives F.layer_norm's map of a single image a
         # batch stride of 0, and every convolution behind it a copy.
         variance, mean = torch.var_mean(x, dim=1, correction=0, keepdim=True)

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .layers import compiled_for_cpu
+
 
 class SpectralRescalingFilter(nn.Module):
     """Multiply the spectrum of each channel by a learned real gain in (0, 1).
@@ -132,7 +134,7 @@ def _unchanged(seen: list[tuple[Tensor, int]], weights: Sequence[Tensor]) -> boo
 
 def _resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize (C, H, W) to (C, *size), bicubic with aligned corners."""
-    if not torch.compiler.is_dynamo_compiling():
+    if not compiled_for_cpu(maps):
         return _bicubic(maps, *size)
     # Inductor's own code for it is slow on CPUs; the same as two products costs next to nothing.
     height, width = maps.shape[1:]
