@@ -128,6 +128,30 @@ def test_two_processes(shapes_root, tmp_path):
     assert 'coco/segm_mAP' in log
 
 
+def test_gloo_is_gone_before_the_exit(shapes_root, tmp_path):
+    """A thread that still lets go of a tensor while Python ends would abort the process."""
+    (tmp_path / 'run.py').write_text(
+        'import runpy, sys\n'
+        'from pathlib import Path\n'
+        'del sys.argv[0]\n'
+        'runpy.run_path(sys.argv[0], run_name="__main__")\n'
+        'threads = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]\n'
+        'print("threads at the end:", sum("gloo" in name for name in threads))\n'
+    )
+
+    def alone(*command):
+        log = run(
+            [tmp_path / 'run.py', *command, '--launcher', 'pytorch', '--work-dir', tmp_path,
+             *options('cls', shapes_root)],
+            RANK='0', WORLD_SIZE='1', MASTER_ADDR='127.0.0.1', MASTER_PORT='29617',
+        )  # fmt: skip
+        assert '1 CPU processes are joined by gloo' in log
+        assert 'threads at the end: 0' in log
+
+    alone('tools/train.py', CONFIGS['cls'])
+    alone('tools/test.py', CONFIGS['cls'], (tmp_path / 'last_checkpoint').read_text())
+
+
 @pytest.mark.parametrize(
     ('task', 'library'), [('det', 'mmdet'), ('seg', 'mmseg'), ('cls', 'mmpretrain')]
 )

@@ -88,3 +88,4 @@ def main() -> None:
 if __name__ == '__main__':
     with launch.one_line_errors():
         main()
+        launch.leave_processes()

@@ -1,6 +1,7 @@
 """What our train and test scripts do to a config before the Runner gets it."""
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -126,6 +127,18 @@ def fit_to_machine(cfg: Config) -> None:
     dist.init_process_group('gloo')
     cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None)
     _notice(f'{dist.get_world_size()} CPU processes are joined by gloo')
+
+
+def leave_processes() -> None:
+    """Part from the other processes, at the end of a run that went well.
+
+    A process that just exits may be aborted in one of gloo's threads (pytorch issue 190489), and
+    its launch then fails though all was done. The threads end with the group, and that ends with
+    the last model in it.
+    """
+    if dist.is_initialized():
+        gc.collect()
+        dist.destroy_process_group()
 
 
 def replace_sync_bn(node: Any) -> bool:
