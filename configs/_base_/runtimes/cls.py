@@ -1,26 +1,10 @@
 # As MMPretrain's default_runtime.py.
+_base_ = 'default.py'
+
 default_scope = 'mmpretrain'
 default_hooks = dict(
-    timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=100),
-    param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(
-        type='CheckpointHook',
-        interval=1,
-        max_keep_ckpts=3,
-        backend_args=dict(backend='atomic'),  # of mmspanet: no half-written file
-    ),
-    finite_weights=dict(type='mmspanet.FiniteWeightsHook'),  # no NaN in checkpoints
-    sampler_seed=dict(type='DistSamplerSeedHook'),
+    logger=dict(interval=100),
+    checkpoint=dict(interval=1),
     visualization=dict(type='VisualizationHook', enable=False),
 )
-env_cfg = dict(
-    cudnn_benchmark=False,
-    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'),
-)
-vis_backends = [dict(type='LocalVisBackend')]
-visualizer = dict(type='UniversalVisualizer', vis_backends=vis_backends)
-log_level = 'INFO'
-load_from = None
-resume = False
+visualizer = dict(type='UniversalVisualizer')

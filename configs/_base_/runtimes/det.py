@@ -1,27 +1,11 @@
 # As MMDetection's default_runtime.py; DetLocalVisualizer draws what the hook passes on.
+_base_ = 'default.py'
+
 default_scope = 'mmdet'
 default_hooks = dict(
-    timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=50),
-    param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(
-        type='CheckpointHook',
-        interval=1,
-        max_keep_ckpts=3,
-        backend_args=dict(backend='atomic'),  # of mmspanet: no half-written file
-    ),
-    finite_weights=dict(type='mmspanet.FiniteWeightsHook'),  # no NaN in checkpoints
-    sampler_seed=dict(type='DistSamplerSeedHook'),
+    logger=dict(interval=50),
+    checkpoint=dict(interval=1),
     visualization=dict(type='DetVisualizationHook'),
 )
-env_cfg = dict(
-    cudnn_benchmark=False,
-    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'),
-)
-vis_backends = [dict(type='LocalVisBackend')]
-visualizer = dict(type='DetLocalVisualizer', vis_backends=vis_backends, name='visualizer')
+visualizer = dict(type='DetLocalVisualizer', name='visualizer')
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)
-log_level = 'INFO'
-load_from = None
-resume = False

@@ -1,28 +1,11 @@
 # As MMSegmentation's default_runtime.py.
+_base_ = 'default.py'
+
 default_scope = 'mmseg'
 default_hooks = dict(
-    timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
-    param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(
-        type='CheckpointHook',
-        by_epoch=False,
-        interval=16000,
-        max_keep_ckpts=3,
-        backend_args=dict(backend='atomic'),  # of mmspanet: no half-written file
-    ),
-    finite_weights=dict(type='mmspanet.FiniteWeightsHook'),  # no NaN in checkpoints
-    sampler_seed=dict(type='DistSamplerSeedHook'),
+    logger=dict(interval=50, log_metric_by_epoch=False),
+    checkpoint=dict(by_epoch=False, interval=16000),
     visualization=dict(type='SegVisualizationHook'),
 )
-env_cfg = dict(
-    cudnn_benchmark=False,
-    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'),
-)
-vis_backends = [dict(type='LocalVisBackend')]
-visualizer = dict(type='SegLocalVisualizer', vis_backends=vis_backends, name='visualizer')
+visualizer = dict(type='SegLocalVisualizer', name='visualizer')
 log_processor = dict(by_epoch=False)
-log_level = 'INFO'
-load_from = None
-resume = False
