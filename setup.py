@@ -70,6 +70,6 @@ setup(
             'regex',
         ],
         # tools/deployment/export_onnx.py; the graphs themselves need a runtime only.
-        deploy=['onnx>=1.23.2', 'onnxscript>=0.7.2', 'onnxruntime>=1.32.0'],
+        deploy=['onnx>=1.23.2', 'onnxscript>=0.7.2', 'onnxruntime>=1.23.2'],
     ),
 )
