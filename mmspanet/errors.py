@@ -6,7 +6,7 @@ class InputError(ValueError):
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint that doesn't belong to the model it is loaded into."""
+    """A checkpoint that is damaged, holds foreign code, or is not of the model it is meant for."""
 
 
 class WriteError(OSError):

@@ -7,8 +7,9 @@ from typing import Any
 import cv2
 import numpy as np
 from mmengine.config import Config
-from mmengine.registry import DATASETS, DefaultScope
+from mmengine.registry import DefaultScope
 
+from mmspanet.data.meta import metainfo
 from mmspanet.errors import InputError
 from mmspanet.models import deploy_backbones
 
@@ -170,9 +171,7 @@ def dataset_meta(cfg: Config) -> dict[str, Any]:
     The inferencers take them from the checkpoint, and where it has none, such as the authors'
     and every random model, name the classes of COCO or Cityscapes instead.
     """
-    dataset = cfg.test_dataloader.dataset
-    with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
-        meta = dict(registry.get(dataset.type).METAINFO) | dict(dataset.get('metainfo', {}))
+    meta = metainfo(cfg.test_dataloader.dataset, cfg.default_scope)
     return {key: meta[key] for key in ('classes', 'palette') if meta.get(key)}
 
 

@@ -1,5 +1,6 @@
 """What the benchmarks share: nothing is timed that computes something else, ratios are right."""
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -32,6 +33,14 @@ def test_models_run_in_turn_and_the_first_round_is_left_out():
     times = timing.time_in_turn(runs, 3, 'title')
     assert calls == ['ours', 'peer'] * 4
     assert [len(times[name]) for name in runs] == [3, 3]
+
+
+def test_a_spread_needs_two_rounds():
+    parser = argparse.ArgumentParser()
+    timing.add_options(parser, 9)
+    assert parser.parse_args(['--rounds', '2']).rounds == 2
+    with pytest.raises(SystemExit):
+        parser.parse_args(['--rounds', '1'])
 
 
 def test_ratios_are_of_medians():

@@ -113,9 +113,12 @@ def find_in_coco(root, content, classes=('cat', 'dog')):
         (coco(annotation=dict(bbox=[4, 4, 0, 12])), ['empty box']),
         (coco(annotation=dict(bbox=[4, 4, 16])), ['incomplete annotation']),
         (coco(annotation=dict(bbox=None)), ['incomplete annotation']),
+        (coco(annotation=dict(bbox=[None, 4, 16, 12])), ['incomplete annotation']),
+        (coco(annotation=dict(area=None)), ['incomplete annotation']),
         (coco(annotation=dict(category_id=4)), ['unknown category']),
         (coco(annotation=dict(segmentation=[[4, 4, 8, 8]])), ['degenerate polygon']),
         (coco(annotation=dict(segmentation=[[4, 4, 8, 8, 9, 9, 1]])), ['degenerate polygon']),
+        (coco(annotation=dict(segmentation=[3, 4])), ['degenerate polygon']),
         (coco(annotation=dict(image_id=2)), ['unknown image', 'without instances']),
         (coco(annotations=[]), ['without instances']),
         (coco(categories=[dict(id=3, name='cat')]), ['wrong classes']),
@@ -135,6 +138,18 @@ def test_coco(tmp_path, content, expected):
     if 'box over the edge' in expected and 'wrong size' in expected:
         content['annotations'][0]['bbox'] = [20, 4, 16, 12]
     assert find_in_coco(tmp_path, content) == expected
+
+
+def test_an_image_above_the_limit_of_pillow_is_read(tmp_path, monkeypatch):
+    photo().save(tmp_path / 'large.jpg')
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 10)  # twice that is an error
+    assert check.check_image(tmp_path / 'large.jpg') == ([], (WIDTH, HEIGHT))
+    assert Image.MAX_IMAGE_PIXELS == 10
+
+
+def test_classes_in_a_file(tmp_path):
+    (tmp_path / 'classes.txt').write_text('cat\ndog\n')
+    assert find_in_coco(tmp_path, coco(), str(tmp_path / 'classes.txt')) == []
 
 
 def test_a_missing_annotation_file(tmp_path):

@@ -223,10 +223,7 @@ def test_coco_3x_recipe(file):
     assert (optimizer.lr, optimizer.weight_decay, optimizer.betas) == (lr, 0.05, (0.9, 0.999))
     assert wrapper.type == 'AmpOptimWrapper'
     assert wrapper.get('clip_grad') is None
-    layers = 6 if variant(file).startswith('s18') else 9  # 3 + 18 blocks / 3
-    assert wrapper.paramwise_cfg == dict(
-        decay_rate=decay, decay_type='layer_wise', num_layers=layers
-    )
+    assert wrapper.paramwise_cfg == dict(decay_rate=decay, decay_type='layer_wise')
     assert wrapper.accumulative_counts == accumulated
     assert cfg.train_dataloader.batch_size == images
     assert cfg.auto_scale_lr.base_batch_size == 4 * images

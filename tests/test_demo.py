@@ -10,6 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
+from mmengine.config import Config
 
 from mmspanet.errors import InputError
 
@@ -70,6 +72,27 @@ def write_inputs(folder: Path, frames: int) -> None:
     for frame in pixels:
         video.write(frame)
     video.release()
+
+
+@pytest.mark.slow
+def test_a_deployed_model_predicts_the_same(tmp_path):
+    library = pytest.importorskip('mmpretrain')
+    write_inputs(tmp_path / 'in', frames=2)
+    cfg = Config.fromfile(TOOL.parents[1] / 'configs/cls/spanetv2_shapes.py')
+    weights = library.get_model(cfg, device='cpu').state_dict()
+    torch.save(dict(state_dict=weights), tmp_path / 'random.pth')
+    records = []
+    for options in ([], ['--deploy']):
+        subprocess.run(
+            [sys.executable, TOOL, 'in/photo.jpg', '--config', 'spanetv2_shapes', *options,
+             '--checkpoint', 'random.pth', '--out-dir', 'out'],
+            cwd=tmp_path, check=True, timeout=600,
+        )  # fmt: skip
+        records.append(json.loads((tmp_path / 'out/predictions/photo.jpg.json').read_text()))
+    plain, deployed = (record['top'] for record in records)
+    assert [entry['label'] for entry in plain] == [entry['label'] for entry in deployed]
+    scores = [[entry['score'] for entry in top] for top in (plain, deployed)]
+    np.testing.assert_allclose(*scores, rtol=1e-4)
 
 
 @pytest.mark.slow

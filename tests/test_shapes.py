@@ -113,6 +113,13 @@ def test_layouts_agree_with_the_scenes(tmp_path, scenes):
         assert (cv2.imread(str(path), cv2.IMREAD_UNCHANGED) == expected).all()
 
 
+def test_a_smaller_set_leaves_nothing_of_a_larger_one(tmp_path):
+    for count in (3, 1):
+        shapes.write_ade(tmp_path, 'train', count)
+    files = sorted(path.name for path in tmp_path.rglob('*.*'))
+    assert files == ['shapes_train_00000001.jpg', 'shapes_train_00000001.png']
+
+
 def test_imagenet_layout(tmp_path):
     shapes.write_imagenet(tmp_path, 'val', 10)
     lines = (tmp_path / 'meta/val.txt').read_text().splitlines()

@@ -261,6 +261,9 @@ def test_reproduce_says_what_came_out(shapes_root, tmp_path):
     assert [entry['reproduced'] for entry in entries] == [False, True]
     assert entries[1]['config'] == CONFIGS['cls']
     assert len(entries[1]['checkpoint']) == 8
+    launch = ['-m', 'torch.distributed.run', '--nproc_per_node=2', '--master_port=29618']
+    run([*launch, *command, '--launcher', 'pytorch'], OMP_NUM_THREADS='1')
+    assert len(yaml.safe_load(path.read_text())) == 3  # one entry of two processes
 
 
 def test_an_authors_detector_works_everywhere(shapes_root, tmp_path):
@@ -390,6 +393,12 @@ class Bomb:
         ['tools/demo.py', 'docs/images', '--config', CONFIGS['cls'], '--checkpoint', 'BOMB'],
         ['tools/deployment/export_onnx.py', CONFIGS['cls'], 'BOMB', '--out', 'out.onnx'],
         ['tools/analysis_tools/inside.py', CONFIGS['cls'], 'BOMB', '--images', 'docs/images'],
+        [
+            'tools/analysis_tools/feature_spectrum.py',
+            'timm:resnet10t=BOMB',
+            '--images',
+            'docs/images',
+        ],
         ['tools/model_converters/publish.py', 'BOMB', 'out.pth'],
         ['tools/model_converters/convert.py', 'BOMB', 'out.pth', '--to', 'ours'],
     ],

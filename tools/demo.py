@@ -22,7 +22,7 @@ from rich.progress import MofNCompleteColumn, Progress
 
 from mmspanet.config_files import find_config
 from mmspanet.engine import launch
-from mmspanet.errors import InputError
+from mmspanet.errors import InputError, WriteError
 from mmspanet.inference import Prediction, Predictor, build_predictor
 
 IMAGES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
@@ -119,9 +119,14 @@ class Results:
     def write_json(self, name: Path, record: dict) -> None:
         self.place('predictions', Path(f'{name}.json')).write_text(json.dumps(record))
 
+    def write_image(self, folder: str, name: Path, image: np.ndarray) -> None:
+        path = self.place(folder, name)
+        if not cv2.imwrite(str(path), image):
+            raise WriteError(f'{path} could not be written: check the disk and its permissions.')
+
     def write_map(self, name: Path, prediction: Prediction) -> None:
         if prediction.label_map is not None:
-            cv2.imwrite(str(self.place('maps', name)), prediction.label_map)
+            self.write_image('maps', name, prediction.label_map)
 
 
 def run_image(source: Source, predictor: Predictor, score: float, results: Results) -> bool:
@@ -130,7 +135,7 @@ def run_image(source: Source, predictor: Predictor, score: float, results: Resul
     if image is None:
         return False
     prediction = predictor.predict(image, score)
-    cv2.imwrite(str(results.place('pictures', source.name)), prediction.picture)
+    results.write_image('pictures', source.name, prediction.picture)
     results.write_map(Path(f'{source.name}.png'), prediction)
     record = dict(image=str(source.path), height=image.shape[0], width=image.shape[1])
     results.write_json(source.name, record | prediction.record)
@@ -152,7 +157,8 @@ def run_video(
     video = cv2.VideoCapture(str(source.path))
     rate = video.get(cv2.CAP_PROP_FPS) or 25.0
     task = progress.add_task(source.name.name, total=video.get(cv2.CAP_PROP_FRAME_COUNT))
-    place = results.place('pictures', source.name.with_suffix('.mp4'))
+    name = source.name if source.name.suffix == '.mp4' else Path(f'{source.name}.mp4')
+    place = results.place('pictures', name)
     records: list[dict] = []
     writer = None
     try:
@@ -161,6 +167,8 @@ def run_video(
             if writer is None:
                 size = prediction.picture.shape[1::-1]
                 writer = cv2.VideoWriter(str(place), cv2.VideoWriter.fourcc(*'mp4v'), rate, size)
+                if not writer.isOpened():
+                    raise WriteError(f'{place} could not be opened: check the disk.')
             writer.write(prediction.picture)
             results.write_map(source.name / f'{len(records):06}.png', prediction)
             records.append(dict(frame=len(records)) | prediction.record)
@@ -210,10 +218,10 @@ def main() -> None:
     MMLogger.get_instance('mmengine', log_level='ERROR')  # the inferencers repeat what was said
     warnings.filterwarnings('ignore', module=r'mm(det|seg|pretrain|engine)\.')
     predictor = build_predictor(cfg, args.checkpoint, args.device)
-    if args.deploy:
-        predictor.switch_to_deploy()
     if args.checkpoint:
         launch.check_fit(predictor.inferencer.model, args.checkpoint)
+    if args.deploy:
+        predictor.switch_to_deploy()
     run(sources, predictor, args.score, args.out_dir)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 import yaml
+from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from mmspanet.checkpoints.files import file_hash
@@ -103,7 +104,8 @@ def append(path: Path, entry: dict[str, Any]) -> None:
     )
 
 
-def main() -> None:
+def main() -> int:
+    """The exit status."""
     args = parse_args()
     claimed = claimed_metrics(args.root / 'configs', Path(args.config).stem)
     cfg = launch.start_config(args)
@@ -114,6 +116,8 @@ def main() -> None:
     runner = Runner.from_cfg(cfg)
     launch.check_fit(runner.model, args.checkpoint)
     measured = runner.test()
+    if not is_main_process():
+        return 0
     compared = compare(claimed, measured, args.tolerance)
     reproduced = all(abs(result['difference']) <= args.tolerance for result in compared.values())
     file = Path(args.checkpoint)
@@ -134,10 +138,11 @@ def main() -> None:
     path = args.root / 'docs/leaderboard/reproduced.yml'
     append(path, entry)
     print(f'{"reproduced" if reproduced else "NOT reproduced"}; appended to {path}')
-    sys.exit(0 if reproduced else 2)
+    return 0 if reproduced else 2
 
 
 if __name__ == '__main__':
     with launch.one_line_errors():
-        main()
+        status = main()
         launch.leave_processes()
+        sys.exit(status)

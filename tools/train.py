@@ -37,11 +37,11 @@ def main() -> None:
                 f'{args.config} has no auto_scale_lr: --auto-scale-lr needs its base_batch_size.'
             )
         cfg.auto_scale_lr.enable = True
-    if args.resume:
-        cfg.resume = True
-        cfg.load_from = args.resume
-        if args.resume == 'auto':  # None: nothing there yet, so it starts at the beginning
-            cfg.load_from = launch.newest_whole_checkpoint(cfg.work_dir)
+    newest = args.resume
+    if args.resume == 'auto':
+        newest = launch.newest_whole_checkpoint(cfg.work_dir)
+    if newest:  # else it starts at the beginning
+        cfg.resume, cfg.load_from = True, newest
     if cfg.get('load_from'):
         launch.check_checkpoint(cfg.load_from)
     launch.fit_to_machine(cfg)

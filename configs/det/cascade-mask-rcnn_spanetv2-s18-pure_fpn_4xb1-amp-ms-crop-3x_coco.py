@@ -20,7 +20,7 @@ optim_wrapper = dict(
     type='AmpOptimWrapper',
     accumulative_counts=4,
     constructor='mmspanet.LayerDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(decay_rate=0.7, decay_type='layer_wise', num_layers=6),
+    paramwise_cfg=dict(decay_rate=0.7, decay_type='layer_wise'),
     optimizer=dict(type='AdamW', lr=2e-4, betas=(0.9, 0.999), weight_decay=0.05),
 )
 # Images per iteration (mmengine doesn't count accumulation): 4 GPUs x 1.

@@ -11,4 +11,3 @@ model = dict(
 )
 # 18 blocks in stage 3 have the layer-wise ids 3 to 8, so the decay needs n = 9: with 6, blocks
 # would get ids above the head's, a learning rate above the base one.
-optim_wrapper = dict(paramwise_cfg=dict(num_layers=9))

@@ -9,4 +9,3 @@ model = dict(
     )
 )
 # 18 blocks in stage 3 have the layer-wise ids 3 to 8, so the decay needs n = 9.
-optim_wrapper = dict(paramwise_cfg=dict(num_layers=9))

@@ -1,7 +1,7 @@
 """What a forward pass costs: parameters and multiply-accumulates (MACs) by module and kind."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -123,7 +123,13 @@ def default_shape(cfg: Config) -> tuple[int, int]:
         return 800, 1280
     if cfg.default_scope == 'mmseg':
         return (512, 512) if cfg.model.decode_head.type == 'FPNHead' else (512, 2048)
-    return 224, 224
+    return input_size(cfg.model.backbone)
+
+
+def input_size(backbone: Mapping[str, Any]) -> tuple[int, int]:
+    """Height and width of the images that a backbone's config is for: 224 where it says none."""
+    size = backbone.get('input_size') or backbone.get('img_size') or 224
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def count_config(cfg: Config, shape: tuple[int, int], deploy: bool = False) -> list[ModuleCost]:

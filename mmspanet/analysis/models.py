@@ -14,6 +14,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
+from mmspanet.analysis.costs import input_size
 from mmspanet.checkpoints.safe import forbid_unsafe_loading
 from mmspanet.engine import launch
 from mmspanet.errors import CheckpointError, InputError
@@ -71,7 +72,7 @@ class Model:
         return f'{self.name} ({RANDOM})' if self.weights == RANDOM else self.name
 
 
-def read_config(path: str, options: dict[str, Any] | None = None) -> Config:
+def read_config(path: str) -> Config:
     """The config file at ``path``; ``mmpretrain::NAME`` and ``mmdet::NAME`` are the libraries'.
 
     Raises:
@@ -79,14 +80,11 @@ def read_config(path: str, options: dict[str, Any] | None = None) -> Config:
         InputError: If it is not a valid config, or the library does not have it.
     """
     if '::' not in path:
-        return launch.load_config(path, options)
+        return launch.load_config(path, None)
     try:
-        cfg = get_config(path)
+        return get_config(path)
     except Exception as error:  # the hub raises plain exceptions of many kinds
         raise InputError(f'The config {path} can not be read: {error}') from error
-    if options:
-        cfg.merge_from_dict(options)
-    return cfg
 
 
 def build_from_config(
@@ -122,7 +120,7 @@ def build_from_config(
         normalise=_normalisation(preprocessor),
         is_classifier=settings.type == 'ImageClassifier',
         classes=_classes(cfg),
-        input_size=_side(settings.backbone),
+        input_size=max(input_size(settings.backbone)),
     )
 
 
@@ -138,6 +136,9 @@ def build_timm(
     """
     import timm
 
+    forbid_unsafe_loading()  # timm itself loads anything
+    if checkpoint is not None:
+        launch.check_checkpoint(checkpoint)
     torch.manual_seed(seed)
     try:
         network: Any = timm.create_model(name, checkpoint_path=checkpoint or '')
@@ -222,8 +223,3 @@ def _normalisation(preprocessor: Mapping[str, Any]) -> Normalisation:
 def _classes(cfg: Config) -> tuple[str, ...]:
     metainfo = cfg.get('metainfo') or {}
     return tuple(metainfo.get('classes', ()))
-
-
-def _side(backbone: Mapping[str, Any]) -> int:
-    size = backbone.get('input_size') or backbone.get('img_size') or 224
-    return size if isinstance(size, int) else max(size)

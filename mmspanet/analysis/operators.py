@@ -103,6 +103,6 @@ def attention_of(mixer: Attention, x: Tensor) -> Array:
     """
     with torch.no_grad():
         query, key, _ = mixer.qkv(x).flatten(2).chunk(3, dim=1)  # (B, C, N) each, head-major
-    query, key = (t.unflatten(1, (-1, mixer.head_dim)).double().numpy() for t in (query, key))
+    query, key = (t.unflatten(1, (-1, mixer.head_dim)).double().cpu().numpy() for t in (query, key))
     logits = np.einsum('bhdp,bhdq->bhpq', query, key, optimize=True) / np.sqrt(mixer.head_dim)
     return attention_matrix(logits)

@@ -145,13 +145,13 @@ def local_response(
     height, width = x.shape[-2:]
     rings = min(rings, height // 2, width // 2)
     frequency = Grid(height, width, periodic=True).radial_frequency()
-    ring = torch.from_numpy(ring_numbers(frequency, rings))
+    ring = torch.from_numpy(ring_numbers(frequency, rings)).to(x.device)
     step = 0.01 * x.norm()
     numbers, counts = ring.unique(return_counts=True)
     gains, kept = [], []
     for number in numbers:
         member = (ring == number).to(x.dtype)
-        noise = torch.randn((probes, *x.shape[1:]), generator=generator, dtype=x.dtype)
+        noise = torch.randn((probes, *x.shape[1:]), generator=generator).to(x)
         change = torch.fft.ifft2(torch.fft.fft2(noise) * member).real
         change *= step / change.flatten(1).norm(dim=1)[:, None, None, None]
         with torch.no_grad():
@@ -160,7 +160,10 @@ def local_response(
         gains.append((energy.sum() / (probes * step**2)).sqrt().item())
         kept.append(((energy * member).sum() / energy.sum()).item())
     return LocalResponse(
-        numbers.numpy() / rings, np.array(gains), np.array(kept), counts.numpy().astype(float)
+        numbers.cpu().numpy() / rings,
+        np.array(gains),
+        np.array(kept),
+        counts.cpu().numpy().astype(float),
     )
 
 

@@ -18,7 +18,10 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: If the file would run foreign code, or holds no state dict.
     """
-    file = read_checkpoint(path)
+    return _state_dict_in(read_checkpoint(path), path)
+
+
+def _state_dict_in(file: Any, path: Path) -> dict[str, Tensor]:
     state_dict = file.get('state_dict', file) if isinstance(file, dict) else None
     if not state_dict or not all(isinstance(value, Tensor) for value in state_dict.values()):
         raise CheckpointError(f'{path} holds no state dict, a mapping of names to tensors.')
@@ -60,7 +63,7 @@ def publish(path: Path, out: Path) -> Path:
         The path written: ``out`` with the first eight digits of its SHA-256 in the name.
     """
     checkpoint: dict[str, Any] = read_checkpoint(path)
-    state_dict = {k: v.detach().clone() for k, v in checkpoint['state_dict'].items()}
+    state_dict = {k: v.detach().clone() for k, v in _state_dict_in(checkpoint, path).items()}
     dataset_meta = checkpoint.get('meta', {}).get('dataset_meta') or {}
     plain = {key: dataset_meta[key] for key in ('classes', 'palette') if key in dataset_meta}
     out.parent.mkdir(parents=True, exist_ok=True)

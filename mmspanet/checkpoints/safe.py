@@ -82,10 +82,16 @@ def check_for_foreign_code(path: str | Path) -> None:
     """Read the names of what a checkpoint calls, without calling any of it.
 
     Raises:
-        CheckpointError: If they are not only those of weights and training states.
+        CheckpointError: If they are not only those of weights and training states, or if the file
+            is none that ``torch.save`` writes, such as a TorchScript archive.
     """
-    with training_globals_allowed():
-        foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    try:
+        with training_globals_allowed():
+            foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except (RuntimeError, ValueError) as error:
+        raise CheckpointError(
+            f'The checkpoint {path} is no file of weights as torch.save writes it: give another.'
+        ) from error
     if foreign:
         raise CheckpointError(
             f'The checkpoint {path} would run {", ".join(sorted(foreign))} when it is read: take '

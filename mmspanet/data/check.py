@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from mmengine.config import ConfigDict
 from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
+
+from .meta import metainfo
 
 IGNORE_LABEL = 255  # of segmentation maps: MMSegmentation's ignore_index
 
@@ -40,8 +43,8 @@ FAULTS = {
     'wrong size': 'the image, turned by its EXIF mark, differs from its annotation or its map',
     'unknown image': 'an annotation of an image that the file does not list',
     'unknown category': 'an annotation of a category that the file does not list: it is dropped',
-    'incomplete annotation': 'no bbox, area or category: loading stops',
-    'degenerate polygon': 'fewer than three points or an odd number of coordinates',
+    'incomplete annotation': 'no bbox, area or category, or not in numbers: loading stops',
+    'degenerate polygon': 'fewer than three points, or not pairs of numbers',
     'empty box': 'under one pixel wide or high, or wholly outside the image: it is dropped',
     'label out of range': 'a label beyond the classes: an index error, or a wrong loss',
     'not a label map': 'a segmentation map with several channels',
@@ -130,9 +133,7 @@ def read_coco(dataset: ConfigDict) -> tuple[list[Sample], list[Finding]]:
     except (ValueError, KeyError, TypeError) as error:
         return [], [Finding('malformed annotations', path, repr(error))]
     findings = []
-    with DATASETS.switch_scope_and_registry(None) as registry:
-        metainfo = registry.get(dataset['type']).METAINFO | dataset.get('metainfo', {})
-    classes = metainfo.get('classes', ())
+    classes = metainfo(dataset, 'mmdet').get('classes', ())
     known = classes_as_numbered(categories.values(), classes)
     if known != list(classes):
         findings.append(Finding('wrong classes', path, f'{known} instead of {list(classes)}'))
@@ -168,13 +169,14 @@ def check_annotation(
         yield 'unknown image'
         return
     box = annotation.get('bbox')
-    complete = {'area', 'category_id'} <= annotation.keys() and isinstance(box, list)
-    if not complete or len(box) != 4:  # type: ignore[arg-type]
+    if not _is_numbers([annotation.get('area')]) or not _is_numbers(box) or len(box) != 4:
         yield 'incomplete annotation'
         return
-    if annotation['category_id'] not in categories:
+    if 'category_id' not in annotation:
+        yield 'incomplete annotation'
+    elif annotation['category_id'] not in categories:
         yield 'unknown category'
-    x, y, width, height = box  # type: ignore[misc]
+    x, y, width, height = box
     left, top = max(x, 0), max(y, 0)
     right, bottom = min(x + width, image['width']), min(y + height, image['height'])
     if width < 1 or height < 1 or right <= left or bottom <= top or annotation['area'] <= 0:
@@ -182,8 +184,14 @@ def check_annotation(
     elif (left, top, right, bottom) != (x, y, x + width, y + height):
         yield 'box over the edge'
     polygons = annotation.get('segmentation')
-    if isinstance(polygons, list) and any(len(p) < 6 or len(p) % 2 for p in polygons):
+    if isinstance(polygons, list) and not all(
+        _is_numbers(polygon) and len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in polygons
+    ):
         yield 'degenerate polygon'
+
+
+def _is_numbers(values: Any) -> TypeGuard[list[float]]:
+    return isinstance(values, list) and all(isinstance(value, (int, float)) for value in values)
 
 
 def check_sample(sample: Sample) -> list[Finding]:
@@ -197,12 +205,23 @@ def check_sample(sample: Sample) -> list[Finding]:
     return findings
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An image of any size: the loaders read with OpenCV, which has not Pillow's limit."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        with Image.open(path) as image:
+            yield image
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
 def check_image(path: Path) -> tuple[list[Finding], tuple[int, int] | None]:
     """Findings about an image file, and its width and height as the loaders turn it."""
     if not path.is_file():
         return [Finding('missing', path)], None
     try:
-        with Image.open(path) as image:
+        with _opened(path) as image:
             image.load()  # to the last byte
             turned = image.getexif().get(EXIF_ORIENTATION, 1)
     except (OSError, SyntaxError, ValueError) as error:
@@ -223,7 +242,7 @@ def check_label_map(path: Path, size: tuple[int, int] | None, labels: range) -> 
     if not path.is_file():
         return [Finding('missing', path)]
     try:
-        with Image.open(path) as image:
+        with _opened(path) as image:
             values = np.asarray(image)
     except (OSError, SyntaxError, ValueError) as error:
         return [Finding('broken image', path, str(error))]

@@ -331,6 +331,9 @@ def write_ade(root: Path, split: str, count: int, seed: int = 0) -> None:
     """Write ``images/`` and ``annotations/`` under ``root``; 0 is ignored, 1 the background."""
     name = dict(train='training', val='validation')[split]
     images, annotations = _made(root / 'images' / name), _made(root / 'annotations' / name)
+    # MMSegmentation takes all that lie in the folder, those of an earlier, larger set, too.
+    for old in [*images.glob(f'shapes_{split}_*'), *annotations.glob(f'shapes_{split}_*')]:
+        old.unlink()
     for i, rng in _each(count, [seed, SPLIT_SEEDS[split]], f'ADE20K layout, {split}'):
         image, instances = make_scene(rng, split)
         labels = np.ones((SIZE, SIZE), np.uint8)

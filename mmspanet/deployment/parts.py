@@ -13,6 +13,17 @@ from mmspanet.errors import InputError
 
 from .dft import replace_ffts
 
+# What the heads of one-stage detectors return, a list of maps by level each; those of other heads
+# are only numbered.
+OUTPUTS_OF_HEADS = dict(
+    RetinaHead=('cls_score', 'bbox_pred'),
+    RTMDetHead=('cls_score', 'bbox_pred'),
+    RTMDetSepBNHead=('cls_score', 'bbox_pred'),
+    GFLHead=('cls_score', 'bbox_pred'),
+    ATSSHead=('cls_score', 'bbox_pred', 'centerness'),
+    FCOSHead=('cls_score', 'bbox_pred', 'centerness'),
+)
+
 
 @dataclass
 class Part:
@@ -184,8 +195,9 @@ def model_parts(model: Any, size: tuple[int, int], batch: int) -> list[Part]:
 def _names_of_maps(model: Any, images: dict[str, Tensor]) -> list[str]:
     with torch.no_grad():
         kinds = model.bbox_head(model.extract_feat(images['images']))
-    labels = ('cls_score', 'bbox_pred', 'centerness')
-    return [f'{k}{i}' for k, maps in zip(labels, kinds, strict=False) for i in range(len(maps))]
+    known = OUTPUTS_OF_HEADS.get(type(model.bbox_head).__name__, ())
+    labels = [*known, *(f'output{i}_level' for i in range(len(known), len(kinds)))]
+    return [f'{k}{i}' for k, maps in zip(labels, kinds, strict=True) for i in range(len(maps))]
 
 
 def _two_stage_parts(model: Any, size: tuple[int, int], images: dict[str, Tensor]) -> list[Part]:

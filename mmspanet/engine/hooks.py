@@ -57,7 +57,7 @@ class FiniteWeightsHook(Hook):
 class EpochSeedHook(Hook):
     """Seed all random generators anew at the start of every training epoch.
 
-    The seed is the Runner's plus the epoch, and differs between processes. A run that is
+    The seed is drawn from the Runner's, the epoch and the process's rank. A run that is
     resumed at an epoch's end then goes on bit for bit as if it had never stopped, which
     MMEngine does not provide: it saves no random state. Loader workers draw their seeds from
     the same generators, unless ``persistent_workers`` keeps them over the epochs.
@@ -65,9 +65,10 @@ class EpochSeedHook(Hook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Seed Python's, NumPy's and PyTorch's generators."""
-        seed = runner.seed + runner.epoch * runner.world_size + runner.rank
+        entropy = np.random.SeedSequence((runner.seed, runner.epoch, runner.rank))
+        seed = int(entropy.generate_state(1)[0])
         random.seed(seed)
-        np.random.seed(seed % 2**32)
+        np.random.seed(seed)
         torch.manual_seed(seed)
 
 

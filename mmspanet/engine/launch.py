@@ -4,6 +4,7 @@ import argparse
 import gc
 import json
 import os
+import re
 import sys
 import traceback
 import zipfile
@@ -22,6 +23,7 @@ from torch import nn
 from mmspanet.checkpoints.files import read_state_dict
 from mmspanet.checkpoints.safe import check_for_foreign_code, forbid_unsafe_loading
 from mmspanet.data.check import classes_as_numbered
+from mmspanet.data.meta import metainfo
 from mmspanet.errors import CheckpointError, DivergedError, InputError, WriteError
 
 
@@ -90,8 +92,10 @@ def load_config(path: str, options: dict[str, Any] | None) -> Config:
         cfg = Config.fromfile(path)
     except (SyntaxError, NameError, TypeError, KeyError, ValueError) as error:
         raise InputError(f'The config {path} can not be read: {error}') from error
-    if options:
-        cfg.merge_from_dict(options)
+    try:
+        cfg.merge_from_dict(options or {})
+    except (TypeError, KeyError, IndexError) as error:
+        raise InputError(f'--cfg-options do not fit {path}: {error}') from error
     return cfg
 
 
@@ -203,9 +207,11 @@ def newest_whole_checkpoint(work_dir: str) -> str | None:
     Raises:
         CheckpointError: If it holds checkpoints, but no whole one.
     """
-    found = [*Path(work_dir).glob('epoch_*.pth'), *Path(work_dir).glob('iter_*.pth')]
-    found.sort(key=lambda path: int(path.stem.split('_')[-1]), reverse=True)
-    for path in found:
+    names = (
+        (re.fullmatch(r'(?:epoch|iter)_(\d+)', p.stem), p) for p in Path(work_dir).glob('*.pth')
+    )
+    found = sorted(((int(name[1]), path) for name, path in names if name), reverse=True)
+    for _, path in found:
         if is_whole(path):
             return str(path)
         print(f'warning: the checkpoint {path} is damaged and passed over.', flush=True)
@@ -263,7 +269,7 @@ def check_fit(model: nn.Module, path: str) -> None:
     except CheckpointError:
         raise
     except RuntimeError as error:
-        difference = next(line for line in str(error).splitlines() if 'size mismatch' in line)
+        *_, difference = str(error).splitlines()  # the last of those that differ in size
         raise CheckpointError(f'{path} is of another model: {difference.strip()}') from error
     foreign = [key for key in unexpected if key.startswith('backbone.')]
     if missing or foreign:
@@ -303,7 +309,7 @@ def _dataset_paths(dataset: ConfigDict) -> Iterator[tuple[str, Path]]:
         yield 'data_root', root
     if dataset.get('ann_file'):
         yield 'ann_file', root / dataset['ann_file']
-    if dataset.get('split'):
+    if dataset.get('split') and dataset.get('type') == 'ImageNet':  # a name in other data sets
         yield 'split', root / dataset['split']
     prefix = dataset.get('data_prefix') or {}
     for key, value in (prefix if isinstance(prefix, dict) else {'': prefix}).items():
@@ -313,9 +319,9 @@ def _dataset_paths(dataset: ConfigDict) -> Iterator[tuple[str, Path]]:
 
 def _check_coco_classes(dataset: ConfigDict, place: str) -> None:
     """MMDetection numbers classes in the file's order and leaves out unknown ones, silently."""
-    classes = list(dataset.get('metainfo', {}).get('classes', ()))
-    if dataset.get('type') != 'CocoDataset' or not classes:
+    if dataset.get('type') != 'CocoDataset' or 'classes' not in dataset.get('metainfo', {}):
         return
+    classes = list(metainfo(dataset, 'mmdet')['classes'])
     path = Path(dataset.get('data_root') or '') / dataset['ann_file']
     names = [category['name'] for category in json.loads(path.read_text())['categories']]
     ordered = classes_as_numbered(names, classes)

@@ -24,8 +24,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     - ``decay_rate`` (float);
     - ``decay_type``: ``'layer_wise'`` (the default) or ``'stage_wise'``;
     - ``num_layers`` (int). For ``'layer_wise'`` it defaults to what the depth
-      of stage 3 needs, and less is refused: the deepest blocks would train
-      faster than the head.
+      of stage 3 needs. Less than that, or than 4 for ``'stage_wise'``, is
+      refused: the deepest blocks would train faster than the head.
     """
 
     def _validate_cfg(self) -> None:
@@ -87,13 +87,13 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             )
 
     def _num_layers(self, backbone: SPANetV2, decay_type: str) -> int:
-        needed = num_layer_wise_ids(backbone.depths)
+        needed = 4 if decay_type == 'stage_wise' else num_layer_wise_ids(backbone.depths)
         given = self.paramwise_cfg.get('num_layers', needed)
-        if decay_type == 'layer_wise' and given < needed:
+        if given < needed:
             raise ValueError(
-                f'num_layers={given} is too small for layer_wise decay over {backbone.depths[2]} '
-                f'blocks in stage 3, whose last would train faster than the head: give {needed} '
-                'or leave it out.'
+                f'num_layers={given} is too small for {decay_type} decay over stages of '
+                f'{backbone.depths} blocks, of which some would train faster than the head: give '
+                f'{needed} or more.'
             )
         return given
 

@@ -98,3 +98,10 @@ def test_other_head_width_is_said_in_one_line(tmp_path, file_width, config_width
     assert '\n' not in str(info.value)
     (fitting,) = CONFIGS.glob(f'seg/upernet_spanetv2-s18-pure_h{file_width}_*.py')
     launch.use_checkpoint(Config.fromfile(fitting), str(tmp_path / 'upernet.pth'))
+
+
+def test_a_bare_state_dict_is_published(tmp_path):
+    weights = dict(weight=torch.randn(3))
+    torch.save(weights, tmp_path / 'bare.pth')
+    published = publish(tmp_path / 'bare.pth', tmp_path / 'out.pth')
+    assert_same(read_state_dict(published), weights)

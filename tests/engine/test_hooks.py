@@ -1,10 +1,14 @@
 """The hooks that no training exercises."""
 
+import random
+from itertools import product
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
-from mmspanet.engine import DrawInRGBHook
+from mmspanet.engine import DrawInRGBHook, EpochSeedHook
 
 
 def test_mmpretrains_pictures_have_the_right_colours(tmp_path):
@@ -28,3 +32,12 @@ def test_mmpretrains_pictures_have_the_right_colours(tmp_path):
     drawn = mmcv.imread(str(tmp_path / 'red.jpg_0.png'), channel_order='rgb')
     assert drawn.shape[:2] == (256, 256)
     np.testing.assert_array_equal(drawn[-1, -1], [255, 0, 0])
+
+
+def test_seeds_of_epochs_runs_and_processes_differ():
+    drawn = set()
+    hook = EpochSeedHook()
+    for seed, epoch, rank in product(range(3), range(4), range(2)):
+        hook.before_train_epoch(SimpleNamespace(seed=seed, epoch=epoch, rank=rank))
+        drawn |= {torch.rand(()).item(), float(np.random.rand()), random.random()}
+    assert len(drawn) == 3 * 3 * 4 * 2

@@ -1,10 +1,13 @@
 """What the scripts do before the Runner: the machine's limits and the user's mistakes."""
 
+import importlib
 import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -65,7 +68,10 @@ def test_slurm_without_gpus_is_refused():
         (dict(data_root='nowhere/coco'), r'train_dataloader\.dataset\.data_root'),
         (dict(data_root='{tmp}', ann_file='a.json'), r'train_dataloader\.dataset\.ann_file'),
         (dict(data_root='{tmp}', data_prefix=dict(img='x/')), r'dataset\.data_prefix\.img'),
-        (dict(data_root='{tmp}', split='train'), r'train_dataloader\.dataset\.split'),
+        (
+            dict(type='ImageNet', data_root='{tmp}', split='train'),
+            r'train_dataloader\.dataset\.split',
+        ),
         (
             dict(type='RepeatDataset', dataset=dict(data_root='nowhere')),
             r'dataset\.dataset\.data_root',
@@ -89,6 +95,18 @@ def test_data_that_is_there_passes(tmp_path):
     launch.check_data(Config(dict(train_dataloader=dict(dataset=dataset))), ('train', 'val'))
 
 
+def test_a_split_is_a_folder_of_imagenet_only(tmp_path):
+    dataset = dict(type='CIFAR10', data_root=str(tmp_path), split='train')
+    launch.check_data(Config(dict(train_dataloader=dict(dataset=dataset))), ('train',))
+
+
+def test_options_that_do_not_fit(tmp_path):
+    (tmp_path / 'config.py').write_text('hooks = [dict(a=1)]\n')
+    assert launch.load_config(str(tmp_path / 'config.py'), {'hooks.0.a': 2}).hooks[0].a == 2
+    with pytest.raises(InputError, match='--cfg-options do not fit'):
+        launch.load_config(str(tmp_path / 'config.py'), {'hooks.3.a': 2})
+
+
 def test_missing_shapes_name_the_command():
     cfg = Config(dict(val_dataloader=dict(dataset=dict(data_root='nowhere/shapes/coco'))))
     with pytest.raises(FileNotFoundError, match=r'tools/make_shapes\.py'):
@@ -106,7 +124,12 @@ def test_checkpoints(tmp_path):
     cut.write_bytes(good.read_bytes()[:-500])
     page = tmp_path / 'page.pth'
     page.write_text('<html>not found</html>')
-    for bad in (cut, page):
+    script = tmp_path / 'script.pth'
+    torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.ones(1, 2)), script)
+    archive = tmp_path / 'archive.pth'
+    with zipfile.ZipFile(archive, 'w') as file:
+        file.writestr('notes.txt', 'no weights')
+    for bad in (cut, page, script, archive):
         with pytest.raises(CheckpointError, match=bad.name):
             launch.check_checkpoint(str(bad))
 
@@ -161,6 +184,8 @@ def test_a_file_that_can_not_be_fetched_names_both_remedies(monkeypatch, tmp_pat
 
 def test_resume_passes_damaged_checkpoints_over(tmp_path, capsys):
     assert launch.newest_whole_checkpoint(str(tmp_path)) is None
+    (tmp_path / 'epoch_36-1a2b3c4d.pth').touch()  # published, no state of a training
+    assert launch.newest_whole_checkpoint(str(tmp_path)) is None
     for epoch in (2, 9, 10):
         torch.save(dict(weight=torch.randn(1000)), tmp_path / f'epoch_{epoch}.pth')
     assert launch.newest_whole_checkpoint(str(tmp_path)).endswith('epoch_10.pth')
@@ -192,6 +217,33 @@ def test_classes_of_a_coco_file_are_checked(classes, complaint, tmp_path):
     for fitting in (('fig', 'pear'), ('fig', 'apple', 'pear')):
         cfg.train_dataloader.dataset.metainfo = dict(classes=fitting)
         launch.check_data(cfg, ('train',))
+    (tmp_path / 'classes.txt').write_text('fig\npear\n')
+    cfg.train_dataloader.dataset.metainfo = dict(classes=str(tmp_path / 'classes.txt'))
+    launch.check_data(cfg, ('train',))
     cfg.train_dataloader.dataset.metainfo = dict(classes=classes)
     with pytest.raises(launch.InputError, match=complaint):
         launch.check_data(cfg, ('train',))
+
+
+@pytest.mark.parametrize('is_begun', [False, True])
+def test_resume_starts_from_load_from_where_there_is_nothing_yet(is_begun, tmp_path, monkeypatch):
+    """A fine-tuning that is always launched with --resume."""
+    monkeypatch.syspath_prepend(ROOT / 'tools')
+    train = importlib.import_module('train')
+    given = []
+    runner = SimpleNamespace(model=None, train=lambda: None)
+    from_cfg = SimpleNamespace(from_cfg=lambda cfg: given.append(cfg) or runner)
+    monkeypatch.setattr(train, 'Runner', from_cfg)
+    monkeypatch.setattr(launch, 'check_data', lambda *_: None)
+    monkeypatch.setattr(launch, 'check_fit', lambda *_: None)
+    start, newest = str(tmp_path / 'start.pth'), str(tmp_path / 'epoch_1.pth')
+    for path in (start, newest) if is_begun else (start,):
+        torch.save(dict(weight=torch.ones(1)), path)
+    monkeypatch.setattr(
+        sys, 'argv',
+        ['train.py', str(ROOT / 'configs/cls/spanetv2_shapes.py'), '--work-dir', str(tmp_path),
+         '--resume', '--cfg-options', f'load_from={start}'],
+    )  # fmt: skip
+    train.main()
+    assert given[0].resume == is_begun
+    assert given[0].load_from == (newest if is_begun else start)

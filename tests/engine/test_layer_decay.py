@@ -94,6 +94,8 @@ def test_too_few_layers_are_refused():
         model = Model('s36-pure')
     with pytest.raises(ValueError, match='give 9'):
         build_groups(model, dict(decay_rate=0.7, num_layers=6))
+    with pytest.raises(ValueError, match='give 4'):
+        build_groups(model, dict(decay_rate=0.7, decay_type='stage_wise', num_layers=3))
 
 
 @pytest.mark.parametrize(

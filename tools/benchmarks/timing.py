@@ -20,11 +20,21 @@ TOLERANCE = 1e-4
 def add_options(parser: argparse.ArgumentParser, rounds: int) -> None:
     """The arguments that every benchmark has."""
     parser.add_argument(
-        '--rounds', type=int, default=rounds, help=f'timed runs of each model (default: {rounds})'
+        '--rounds',
+        type=two_or_more,
+        default=rounds,
+        help=f'timed runs of each model, two or more for a spread (default: {rounds})',
     )
     parser.add_argument(
         '--out', type=Path, help='JSON file to write; the Markdown stands beside it'
     )
+
+
+def two_or_more(text: str) -> int:
+    """The value of ``--rounds``."""
+    if int(text) < 2:
+        raise argparse.ArgumentTypeError('2 or more')
+    return int(text)
 
 
 def check_equal(

@@ -131,7 +131,7 @@ def read_config(path: Path, options: dict[str, Any] | None) -> Config:
     launch.fit_to_machine(cfg)
     launch.check_data(cfg, ('train', 'val'))
     cfg.log_level = 'ERROR'
-    cfg.default_hooks.pop('checkpoint')
+    cfg.default_hooks.checkpoint = None  # without the key, the Runner would add its own
     return cfg
 
 

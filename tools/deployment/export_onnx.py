@@ -20,6 +20,7 @@ from mmengine.runner import load_checkpoint
 from mmengine.utils import digit_version
 from rich.console import Console
 
+from mmspanet.analysis.costs import input_size
 from mmspanet.engine import launch
 
 
@@ -73,8 +74,7 @@ def image_size(cfg: Config) -> tuple[int, int]:
     if cfg.default_scope == 'mmseg':
         return tuple(cfg.model.data_preprocessor.size)
     if cfg.default_scope == 'mmpretrain':
-        side = cfg.model.backbone.get('input_size', 224)
-        return side, side
+        return input_size(cfg.model.backbone)
     return 800, 1280
 
 

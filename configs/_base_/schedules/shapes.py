@@ -12,5 +12,6 @@ optim_wrapper = dict(
     ),
     clip_grad=dict(max_norm=5.0),
 )
-custom_hooks = [dict(type='mmspanet.EpochSeedHook')]  # a resumed run repeats the whole one
+# Each epoch draws its own random numbers; docs/reliability.md says which resumed runs repeat.
+custom_hooks = [dict(type='mmspanet.EpochSeedHook')]
 randomness = dict(seed=0)
