@@ -136,6 +136,7 @@ AS_WRITTEN = dict(
 BY_TEST = {
     'bash tools/quickstart.sh': 'tests/test_docs.py::test_the_quickstart_with_fewer_images',
     'bash tools/dist_train.sh CONFIG 2': 'tests/test_tools.py::test_two_processes',
+    'bash tools/dist_test.sh CONFIG CHECKPOINT 8': 'tests/test_tools.py::test_two_processes',
     'MAX_RESTARTS=3 bash tools/dist_train.sh CONFIG 8 --resume': (
         'tests/test_tools.py::test_fault_drill'  # with two processes
     ),
@@ -157,8 +158,7 @@ BY_TEST = {
         'tests/test_tools.py::test_reproduce_says_what_came_out'
     ),
     'python tools/misc/check_data.py CONFIG': 'tests/test_check_data.py::test_the_command',
-    'python tools/benchmarks/train_side_by_side.py configs/cls/cifar10/*-xs*.py --seeds 0 '
-    '--out-dir docs/evidence': (
+    'python tools/benchmarks/train_side_by_side.py configs/cls/cifar10/*-xs*.py --seeds 0': (
         'tests/analysis/test_evidence.py::test_pairs_are_trained_once_within_the_time'
     ),
     'python tools/misc/long_run.py': 'tests/test_tools.py::test_long_run',
@@ -217,6 +217,16 @@ NOT_RUN = {
         'bash tools/dist_train.sh configs/cls/spanetv2.py 8',
         'bash tools/dist_train.sh CONFIG 8',
     ],
+    'needs COCO or ADE20K, and a GPU; that the options fit is held by '
+    'tests/test_docs_examples.py::test_one_gpu_at_the_same_batch': [
+        'python tools/train.py configs/det/maskrcnn_spanetv2.py --cfg-options '
+        'optim_wrapper.accumulative_counts=8 param_scheduler.0.end=4000',
+        'python tools/train.py configs/seg/upernet_spanetv2.py --cfg-options '
+        'optim_wrapper.accumulative_counts=4 train_cfg.max_iters=640000 '
+        'train_cfg.val_interval=64000 param_scheduler.0.end=6000 param_scheduler.1.begin=6000 '
+        'param_scheduler.1.end=640000 default_hooks.checkpoint.interval=64000',
+    ],
+    'asks PyTorch alone': ["python -c 'import torch; print(torch.version.cuda)'"],
     'needs a Slurm cluster; its command line is held by '
     'tests/test_tools.py::test_slurm_command_line': [
         'GPUS=16 GPUS_PER_NODE=8 bash tools/slurm_train.sh PARTITION JOB CONFIG WORK_DIR',
@@ -227,9 +237,9 @@ NOT_RUN = {
         'python tools/benchmarks/cpu_speed.py',
         'python tools/benchmarks/cpu_speed.py --compile',
         'python tools/benchmarks/training_speed.py',
-        'python tools/benchmarks/size_sweep.py',
-        'python tools/benchmarks/roofline.py',
-        'python tools/benchmarks/alternatives.py',
+        'python tools/benchmarks/size_sweep.py --rounds 4',
+        'python tools/benchmarks/roofline.py --rounds 7',
+        'python tools/benchmarks/alternatives.py --rounds 9',
         'python tools/benchmarks/gpu_speed.py',
         'python tools/benchmarks/onnx_speed.py --rounds 7',
     ],
@@ -243,11 +253,11 @@ NOT_RUN = {
     'changes an installation; tools/misc/mim_drill.sh installs the wheel and the editable form': [
         "pip install '.[onedl]'",
         'pip install .',
+        'pip install --no-deps .',
         'pip install -e .',
-        'pip install mmspanet',
     ],
     'installs what an environment lacks; where the texts come from: tests/test_check_env.py': [
-        "pip install 'mmspanet[deploy]'",
+        "pip install -e '.[deploy]'",
         "pip install -e '.[analysis]'",
         "pip install 'setuptools<82'",
         'pip install --force-reinstall --no-deps torchvision==0.26.0',

@@ -1,5 +1,6 @@
 """The backbone in the libraries' stock configs: at most six lines, a loss and a prediction each."""
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,76 +12,33 @@ from mmengine.registry import init_default_scope
 
 from mmspanet.engine import launch
 
-# What a user writes below ``_base_ = [stock config]``. Maps that a neck doesn't read are left out
-# of out_indices, since DDP would miss the gradient of their norms.
-SWAPS = {
-    'mmdet/retinanet/retinanet_r50_fpn_1x_coco.py': """
-model = dict(
-    backbone=dict(_delete_=True, type='mmspanet.SPANetV2', arch='s18-hybrid', out_indices=(1, 2, 3),
-                  init_cfg=dict(type='Pretrained', checkpoint='spanetv2://s18-hybrid')),
-    neck=dict(in_channels=[128, 320, 512], start_level=0),
+DOC = Path(__file__).parents[1] / 'docs/other_configs.md'
+# The stock config, and what a user writes below it.
+SWAPS = dict(
+    re.findall(
+        r"^_base_ = '(?:mmdet::|<mmseg>/.mim/configs/)([^']*)'\n(.*?)^```$",
+        DOC.read_text(),
+        re.M | re.S,
+    )
 )
-""",
-    'mmdet/fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py': """
-model = dict(
-    data_preprocessor=dict(mean=[123.7, 116.3, 103.5], std=[58.4, 57.1, 57.4], bgr_to_rgb=True),
-    backbone=dict(_delete_=True, type='mmspanet.SPANetV2', arch='s18-hybrid', out_indices=(1, 2, 3),
-                  init_cfg=dict(type='Pretrained', checkpoint='spanetv2://s18-hybrid')),
-    neck=dict(in_channels=[128, 320, 512], start_level=0),
-)
-""",
-    'mmdet/rtmdet/rtmdet_l_8xb32-300e_coco.py': """
-model = dict(
-    data_preprocessor=dict(mean=[123.7, 116.3, 103.5], std=[58.4, 57.1, 57.4], bgr_to_rgb=True),
-    backbone=dict(_delete_=True, type='mmspanet.SPANetV2', arch='s18-hybrid', out_indices=(1, 2, 3),
-                  init_cfg=dict(type='Pretrained', checkpoint='spanetv2://s18-hybrid')),
-    neck=dict(in_channels=[128, 320, 512]),
-)
-""",
-    'mmdet/dino/dino-4scale_r50_8xb2-12e_coco.py': """
-model = dict(
-    backbone=dict(_delete_=True, type='mmspanet.SPANetV2', arch='s18-hybrid', out_indices=(1, 2, 3),
-                  init_cfg=dict(type='Pretrained', checkpoint='spanetv2://s18-hybrid')),
-    neck=dict(in_channels=[128, 320, 512]),
-)
-""",
-    'mmdet/mask2former/mask2former_r50_8xb2-lsj-50e_coco.py': """
-model = dict(
-    backbone=dict(_delete_=True, type='mmspanet.SPANetV2', arch='s18-hybrid',
-                  init_cfg=dict(type='Pretrained', checkpoint='spanetv2://s18-hybrid')),
-    panoptic_head=dict(in_channels=[64, 128, 320, 512]),
-)
-""",
-    'mmseg/segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py': """
-model = dict(
-    backbone=dict(_delete_=True, type='mmspanet.SPANetV2', arch='s18-hybrid',
-                  init_cfg=dict(type='Pretrained', checkpoint='spanetv2://s18-hybrid')),
-    decode_head=dict(in_channels=[64, 128, 320, 512]),
-)
-""",
-    'mmseg/deeplabv3plus/deeplabv3plus_r50-d8_4xb4-80k_ade20k-512x512.py': """
-model = dict(
-    pretrained=None, auxiliary_head=dict(in_channels=320, in_index=1),
-    backbone=dict(_delete_=True, type='mmspanet.SPANetV2', arch='s18-hybrid', out_indices=(0, 2, 3),
-                  init_cfg=dict(type='Pretrained', checkpoint='spanetv2://s18-hybrid')),
-    decode_head=dict(in_channels=512, in_index=2, c1_in_channels=64),
-)
-""",
-}
+OPTIMIZER = re.search(r'^optim_wrapper = .*?^\)$', DOC.read_text(), re.M | re.S)[0]
 
 
 def write_config(stock: str, lines: str, folder: Path) -> Path:
-    library, _, name = stock.partition('/')
-    spec = find_spec(library)
-    if spec is None:
-        pytest.skip(f'{library} is not installed')
-    base = Path(spec.submodule_search_locations[0]) / '.mim/configs' / name
+    bases = [
+        Path(spec.submodule_search_locations[0]) / '.mim/configs' / stock
+        for spec in map(find_spec, ('mmdet', 'mmseg'))
+        if spec is not None
+    ]
+    base = next((base for base in bases if base.is_file()), None)
+    if base is None:
+        pytest.skip('its library is not installed')
     path = folder / 'swapped.py'
     path.write_text(f'_base_ = [{str(base)!r}]\n{lines}')
     return path
 
 
-@pytest.fixture(params=SWAPS, ids=lambda stock: stock.split('/')[1])
+@pytest.fixture(params=SWAPS, ids=lambda stock: stock.split('/')[0])
 def swapped(request, tmp_path) -> Config:
     """A stock config with our backbone, made small only where its speed is concerned."""
     lines = SWAPS[request.param]
@@ -144,6 +102,10 @@ def test_stock_configs(swapped):
     cfg = swapped
     batch = (detection_batch if cfg.default_scope == 'mmdet' else segmentation_batch)(cfg)
     model = build(cfg)
+    build_optim_wrapper(model, cfg.optim_wrapper)
+    changes: dict = {}
+    exec(OPTIMIZER, changes)  # that of the page
+    cfg.merge_from_dict(dict(optim_wrapper=changes['optim_wrapper']))
     build_optim_wrapper(model, cfg.optim_wrapper)
 
     data = model.data_preprocessor(batch, training=True)

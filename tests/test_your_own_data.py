@@ -1,5 +1,6 @@
 """docs/your_own_data.md: its commands as written, on the data that its first one makes."""
 
+import argparse
 import os
 import re
 import subprocess
@@ -90,6 +91,19 @@ def test_the_full_model(name, tmp_path):
         assert dataset.pipeline == published[f'{part}_dataloader'].dataset.pipeline
         assert str(dataset.data_root).startswith('data/own')
         assert len(dataset.metainfo.classes) in (5, 6)
+    options = re.search(rf'\| {name}\.py \| `(\w+\..*?)` \|\n', PAGE.split('## The full model')[1])
+    parser = argparse.ArgumentParser()
+    launch.add_run_options(parser)
+    args = parser.parse_args(['full.py', '--cfg-options', *options.group(1).split()])
+    short = launch.load_config(str(tmp_path / 'full.py'), args.cfg_options)
+    last = short.train_cfg.get('max_epochs') or short.train_cfg.max_iters
+    warmup, main = short.param_scheduler
+    assert main.end == last
+    assert 'T_max' not in main  # which would be a second place for the same number
+    images, batch = 300, short.train_dataloader.batch_size
+    warmup_images = warmup.end * (images if warmup.by_epoch else batch)
+    assert warmup_images <= 0.1 * last * (images if name != 'own_masks' else batch)
+    assert last % short.train_cfg.get('val_interval', 1) == 0
 
 
 def _paths(cfg):

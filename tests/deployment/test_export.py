@@ -1,6 +1,7 @@
 """ONNX graphs in onnxruntime beside PyTorch: every kind of model, sizes, batch sizes."""
 
 import copy
+import re
 import subprocess
 import sys
 from pathlib import Path

@@ -2,7 +2,7 @@
 
 Maps of all four stages, float32, one image, weights at random, as many threads for both. The
 exported graph is first compared with the training form; then PyTorch's eager training form, its
-deployed form and onnxruntime run in turn. Needs timm and pip install 'mmspanet[deploy]'.
+deployed form and onnxruntime run in turn. Needs timm, onnx, onnxscript and onnxruntime.
 """
 
 import argparse

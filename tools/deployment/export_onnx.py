@@ -3,7 +3,7 @@
 A classifier and a segmentor are one graph, from normalised images to logits. A one-stage detector
 goes up to the maps of its head; Mask R-CNN is three graphs (proposals, box_head, mask_head), a
 cascade its proposals; docs/deployment.md says what runs between them. Each graph is compared with
-PyTorch in onnxruntime before it is called done. Needs pip install 'mmspanet[deploy]'.
+PyTorch in onnxruntime before it is called done. Needs pip install onnx onnxscript onnxruntime.
 """
 
 import argparse
@@ -101,7 +101,7 @@ def check_environment() -> None:
     missing = [name for name in ('onnx', 'onnxruntime', 'onnxscript') if find_spec(name) is None]
     if missing:
         raise launch.InputError(
-            f"{', '.join(missing)} can not be imported: pip install 'mmspanet[deploy]'."
+            f'{", ".join(missing)} can not be imported: pip install onnx onnxscript onnxruntime.'
         )
 
 
