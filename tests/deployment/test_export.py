@@ -226,3 +226,9 @@ def test_the_command(tmp_path):
     notes = {entry.key: entry.value for entry in onnx.load(file).metadata_props}
     assert notes['channels'] == 'RGB'
     assert notes['mean'] == '[123.675, 116.28, 103.53]'
+    page = (ROOT / 'docs/deployment.md').read_text()
+    example = re.search(r'```python\n(import json.*?)```', page, re.DOTALL)[1]
+    found: dict = {}
+    exec(example.replace('work_dirs/onnx', str(tmp_path / 'onnx')), found)
+    assert found['logits'].shape == (1, 5)
+    assert found['images'][0, :, 0, 0] == pytest.approx([-2.1179, -2.0357, -1.8044], abs=1e-3)
