@@ -38,7 +38,7 @@ class Row:
     Attributes:
         table: Key of :data:`TABLES`.
         name: Model, with what tells it from its neighbours.
-        status: ``paper``, ``ours``, ``peer`` or ``reproduced``.
+        status: ``paper``, ``ours``, ``peer``, ``reproduced`` or ``not reproduced``.
         metrics: Values in percent by the metric's name; empty where none is claimed.
         schedule: Epochs or iterations.
         params: Millions of parameters: printed by peers, counted for our configs.

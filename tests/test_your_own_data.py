@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
+from mmspanet.data.paths import dataset_paths
 from mmspanet.engine import launch
 
 ROOT = Path(__file__).parents[1]
@@ -109,7 +110,7 @@ def test_the_full_model(name, tmp_path):
 def _paths(cfg):
     for part in ('train', 'val', 'test'):
         dataset = cfg[f'{part}_dataloader'].dataset
-        yield from launch._dataset_paths(dataset)
+        yield from dataset_paths(dataset)
 
 
 @pytest.fixture(scope='module')

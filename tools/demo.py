@@ -20,6 +20,7 @@ from mmengine.logging import MMLogger
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
+from mmspanet.checkpoints.check import check_checkpoint, check_fit, check_head_width
 from mmspanet.config_files import find_config
 from mmspanet.engine import launch
 from mmspanet.errors import InputError, WriteError
@@ -60,13 +61,7 @@ def parse_args() -> argparse.Namespace:
         '--deploy', action='store_true', help='fold the backbone into its faster deployed form'
     )
     parser.add_argument('--device', help='such as cuda:0 or cpu; default: the accelerator, if any')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=launch.DictAction,
-        metavar='KEY=VALUE',
-        help='settings that replace those of the config',
-    )
+    launch.add_cfg_options(parser, 'such as model.test_cfg.rcnn.score_thr=0.3')
     return parser.parse_args()
 
 
@@ -209,8 +204,8 @@ def main() -> None:
     sources = find_sources(args.input, args.out_dir)
     cfg = launch.load_config(find_config(args.config), args.cfg_options)
     if args.checkpoint:
-        launch.check_checkpoint(args.checkpoint)
-        launch.check_head_width(cfg, args.checkpoint)
+        check_checkpoint(args.checkpoint)
+        check_head_width(cfg, args.checkpoint)
     else:
         print(
             'no --checkpoint: the weights are random, and so are the predictions.', file=sys.stderr
@@ -219,7 +214,7 @@ def main() -> None:
     warnings.filterwarnings('ignore', module=r'mm(det|seg|pretrain|engine)\.')
     predictor = build_predictor(cfg, args.checkpoint, args.device)
     if args.checkpoint:
-        launch.check_fit(predictor.inferencer.model, args.checkpoint)
+        check_fit(predictor.inferencer.model, args.checkpoint)
     if args.deploy:
         predictor.switch_to_deploy()
     run(sources, predictor, args.score, args.out_dir)

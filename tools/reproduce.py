@@ -20,8 +20,11 @@ import yaml
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
+from mmspanet.checkpoints.check import check_fit
 from mmspanet.checkpoints.files import file_hash
+from mmspanet.data.paths import check_data
 from mmspanet.engine import launch
+from mmspanet.errors import InputError
 from mmspanet.leaderboard import claimed_metrics
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +63,7 @@ def compare(
     for name, claim in claimed.items():
         key, factor = MEASURED[name]
         if key not in measured:
-            raise launch.InputError(
+            raise InputError(
                 f'The test measured no {key}, which the claim of {name} {claim} needs.'
             )
         value = round(float(measured[key]) * factor, 2)
@@ -111,10 +114,10 @@ def main() -> int:
     cfg = launch.start_config(args)
     launch.use_checkpoint(cfg, args.checkpoint)
     launch.fit_to_machine(cfg)
-    launch.check_data(cfg, ('test',))
+    check_data(cfg, ('test',))
     start = time.monotonic()
     runner = Runner.from_cfg(cfg)
-    launch.check_fit(runner.model, args.checkpoint)
+    check_fit(runner.model, args.checkpoint)
     measured = runner.test()
     if not is_main_process():
         return 0

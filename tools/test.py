@@ -7,7 +7,10 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import METRICS
 from mmengine.runner import Runner
 
+from mmspanet.checkpoints.check import check_fit
+from mmspanet.data.paths import check_data
 from mmspanet.engine import launch
+from mmspanet.errors import InputError
 
 
 def parse_args() -> argparse.Namespace:
@@ -47,7 +50,7 @@ def draw_pictures(cfg: Config, folder: str) -> None:
 def augment(cfg: Config) -> None:
     """Put the config's ``tta_model`` and ``tta_pipeline`` around the model and its data."""
     if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
-        raise launch.InputError('--tta needs tta_model and tta_pipeline in the config.')
+        raise InputError('--tta needs tta_model and tta_pipeline in the config.')
     if cfg.model.get('roi_head', {}).get('mask_head') is not None:
         print("test-time augmentation merges boxes only (MMDetection's DetTTAModel): no mask AP.")
         cfg.model.roi_head.mask_head = None
@@ -63,7 +66,7 @@ def main() -> None:
     launch.use_checkpoint(cfg, args.checkpoint)
     segments = cfg.default_scope == 'mmseg'
     if args.out and not segments and not args.out.endswith(('.pkl', '.pickle')):
-        raise launch.InputError(f'--out {args.out} must end in .pkl.')
+        raise InputError(f'--out {args.out} must end in .pkl.')
     if args.out and segments:
         cfg.test_evaluator.output_dir = args.out
         cfg.test_evaluator.keep_results = True
@@ -75,9 +78,9 @@ def main() -> None:
     if args.tta:
         augment(cfg)
     launch.fit_to_machine(cfg)
-    launch.check_data(cfg, ('test',))
+    check_data(cfg, ('test',))
     runner = Runner.from_cfg(cfg)
-    launch.check_fit(runner.model, args.checkpoint)
+    check_fit(runner.model, args.checkpoint)
     if args.out and not segments:
         # MMDetection's own dump keeps masks run-length coded.
         dump = 'DumpDetResults' if cfg.default_scope == 'mmdet' else 'DumpResults'

@@ -4,7 +4,10 @@ import argparse
 
 from mmengine.runner import Runner
 
+from mmspanet.checkpoints.check import check_checkpoint, check_fit, newest_whole_checkpoint
+from mmspanet.data.paths import check_data
 from mmspanet.engine import launch
+from mmspanet.errors import InputError
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,22 +36,22 @@ def main() -> None:
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     if args.auto_scale_lr:
         if 'auto_scale_lr' not in cfg:
-            raise launch.InputError(
+            raise InputError(
                 f'{args.config} has no auto_scale_lr: --auto-scale-lr needs its base_batch_size.'
             )
         cfg.auto_scale_lr.enable = True
     newest = args.resume
     if args.resume == 'auto':
-        newest = launch.newest_whole_checkpoint(cfg.work_dir)
+        newest = newest_whole_checkpoint(cfg.work_dir)
     if newest:  # else it starts at the beginning
         cfg.resume, cfg.load_from = True, newest
     if cfg.get('load_from'):
-        launch.check_checkpoint(cfg.load_from)
+        check_checkpoint(cfg.load_from)
     launch.fit_to_machine(cfg)
-    launch.check_data(cfg, ('train', 'val'))
+    check_data(cfg, ('train', 'val'))
     runner = Runner.from_cfg(cfg)
     if cfg.resume and cfg.load_from:
-        launch.check_fit(runner.model, cfg.load_from)
+        check_fit(runner.model, cfg.load_from)
     runner.train()
 
 

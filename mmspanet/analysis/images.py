@@ -11,7 +11,7 @@ from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from mmspanet.engine import launch
+from mmspanet.data.paths import check_data
 from mmspanet.errors import InputError
 
 SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm'}
@@ -99,7 +99,7 @@ def chosen_images(args: argparse.Namespace, cfg: Config | None) -> list[Path]:
         return evenly(find_images(args.images), args.count)
     if cfg is None or cfg.get('test_dataloader') is None:
         raise InputError('Name a folder of images with --images DIR.')
-    launch.check_data(cfg, ('test',))
+    check_data(cfg, ('test',))
     return evenly(dataset_images(cfg), args.count)
 
 

@@ -15,6 +15,7 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from mmspanet.analysis.costs import input_size
+from mmspanet.checkpoints.check import check_checkpoint
 from mmspanet.checkpoints.safe import forbid_unsafe_loading
 from mmspanet.engine import launch
 from mmspanet.errors import CheckpointError, InputError
@@ -138,7 +139,7 @@ def build_timm(
 
     forbid_unsafe_loading()  # timm itself loads anything
     if checkpoint is not None:
-        launch.check_checkpoint(checkpoint)
+        check_checkpoint(checkpoint)
     torch.manual_seed(seed)
     try:
         network: Any = timm.create_model(name, checkpoint_path=checkpoint or '')
@@ -184,7 +185,7 @@ def load_weights(network: nn.Module, path: str) -> None:
         CheckpointError: If weights of the backbone are missing from it.
     """
     forbid_unsafe_loading()
-    launch.check_checkpoint(path)
+    check_checkpoint(path)
     file = CheckpointLoader.load_checkpoint(path, map_location='cpu')
     state = file.get('state_dict', file)
     try:

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 from mmengine.runner.checkpoint import CheckpointLoader, load_from_http, load_from_local
+
+from mmspanet.errors import InputError
 
 SCHEME = 'spanetv2://'
 FOLDER = Path('checkpoints')
@@ -23,19 +24,19 @@ def load_from_release(filename: str, map_location: Any = None) -> dict:
     """Load ``spanetv2://<arch>`` from ``checkpoints/`` or, where it is not there, from the release.
 
     Raises:
-        ValueError: If no file is known for the arch.
+        InputError: If no file is known for the arch.
         FileNotFoundError: If the file is not there and can't be downloaded.
     """
     arch = filename.removeprefix(SCHEME)
     if arch not in FILES:
-        raise ValueError(f'{filename} is not published: there are files for {", ".join(FILES)}.')
+        raise InputError(f'{filename} is not published: there are files for {", ".join(FILES)}.')
     local = FOLDER / FILES[arch]
     if local.is_file():
         return load_from_local(str(local), map_location)
     url = URL + FILES[arch]
     try:
         return load_from_http(url, map_location)
-    except (URLError, OSError) as error:
+    except OSError as error:  # URLError is one
         raise FileNotFoundError(
             f'{url} could not be fetched ({error}): download it and put it at {local}, or train '
             'from scratch with --cfg-options model.backbone.init_cfg=None.'

@@ -15,6 +15,7 @@ from mmengine.utils import digit_version
 from torch import nn
 
 from mmspanet.engine import launch
+from mmspanet.errors import InputError
 from tests.models.test_spanetv2 import random_model
 
 pytest.importorskip('onnxscript')
@@ -201,7 +202,7 @@ def test_a_model_without_a_sound_graph_is_refused():
     class Detr(nn.Module):
         encoder = bbox_head = None
 
-    with pytest.raises(launch.InputError, match='export its backbone'):
+    with pytest.raises(InputError, match='export its backbone'):
         parts.model_parts(Detr(), (32, 32), 1)
 
 

@@ -1,11 +1,8 @@
 """What the scripts do before the Runner: the machine's limits and the user's mistakes."""
 
 import importlib
-import json
-import os
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +11,7 @@ import torch
 from mmengine.config import Config
 
 from mmspanet.engine import launch
-from mmspanet.errors import CheckpointError, InputError
+from mmspanet.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,76 +59,11 @@ def test_slurm_without_gpus_is_refused():
         launch.fit_to_machine(machine_config(launcher='slurm'))
 
 
-@pytest.mark.parametrize(
-    ('dataset', 'setting'),
-    [
-        (dict(data_root='nowhere/coco'), r'train_dataloader\.dataset\.data_root'),
-        (dict(data_root='{tmp}', ann_file='a.json'), r'train_dataloader\.dataset\.ann_file'),
-        (dict(data_root='{tmp}', data_prefix=dict(img='x/')), r'dataset\.data_prefix\.img'),
-        (
-            dict(type='ImageNet', data_root='{tmp}', split='train'),
-            r'train_dataloader\.dataset\.split',
-        ),
-        (
-            dict(type='RepeatDataset', dataset=dict(data_root='nowhere')),
-            r'dataset\.dataset\.data_root',
-        ),
-        (
-            dict(type='ConcatDataset', datasets=[dict(data_root='{tmp}'), dict(data_root='gone')]),
-            r'dataset\.datasets\.1\.data_root',
-        ),
-    ],
-)
-def test_missing_data_is_named(dataset, setting, tmp_path):
-    dataset = eval(repr(dataset).replace('{tmp}', str(tmp_path)))
-    cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
-    with pytest.raises(FileNotFoundError, match=setting):
-        launch.check_data(cfg, ('train', 'val'))
-
-
-def test_data_that_is_there_passes(tmp_path):
-    (tmp_path / 'a.json').touch()
-    dataset = dict(data_root=str(tmp_path), ann_file='a.json')
-    launch.check_data(Config(dict(train_dataloader=dict(dataset=dataset))), ('train', 'val'))
-
-
-def test_a_split_is_a_folder_of_imagenet_only(tmp_path):
-    dataset = dict(type='CIFAR10', data_root=str(tmp_path), split='train')
-    launch.check_data(Config(dict(train_dataloader=dict(dataset=dataset))), ('train',))
-
-
 def test_options_that_do_not_fit(tmp_path):
     (tmp_path / 'config.py').write_text('hooks = [dict(a=1)]\n')
     assert launch.load_config(str(tmp_path / 'config.py'), {'hooks.0.a': 2}).hooks[0].a == 2
     with pytest.raises(InputError, match='--cfg-options do not fit'):
         launch.load_config(str(tmp_path / 'config.py'), {'hooks.3.a': 2})
-
-
-def test_missing_shapes_name_the_command():
-    cfg = Config(dict(val_dataloader=dict(dataset=dict(data_root='nowhere/shapes/coco'))))
-    with pytest.raises(FileNotFoundError, match=r'tools/make_shapes\.py'):
-        launch.check_data(cfg, ('val',))
-
-
-def test_checkpoints(tmp_path):
-    good = tmp_path / 'good.pth'
-    torch.save(dict(weight=torch.ones(1000)), good)
-    launch.check_checkpoint(str(good))
-    launch.check_checkpoint('https://host/file.pth')
-    with pytest.raises(FileNotFoundError, match=r'gone\.pth'):
-        launch.check_checkpoint(str(tmp_path / 'gone.pth'))
-    cut = tmp_path / 'cut.pth'
-    cut.write_bytes(good.read_bytes()[:-500])
-    page = tmp_path / 'page.pth'
-    page.write_text('<html>not found</html>')
-    script = tmp_path / 'script.pth'
-    torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.ones(1, 2)), script)
-    archive = tmp_path / 'archive.pth'
-    with zipfile.ZipFile(archive, 'w') as file:
-        file.writestr('notes.txt', 'no weights')
-    for bad in (cut, page, script, archive):
-        with pytest.raises(CheckpointError, match=bad.name):
-            launch.check_checkpoint(str(bad))
 
 
 @pytest.mark.parametrize(
@@ -182,49 +114,6 @@ def test_a_file_that_can_not_be_fetched_names_both_remedies(monkeypatch, tmp_pat
         release.load_from_release('spanetv2://t18-pure')
 
 
-def test_resume_passes_damaged_checkpoints_over(tmp_path, capsys):
-    assert launch.newest_whole_checkpoint(str(tmp_path)) is None
-    (tmp_path / 'epoch_36-1a2b3c4d.pth').touch()  # published, no state of a training
-    assert launch.newest_whole_checkpoint(str(tmp_path)) is None
-    for epoch in (2, 9, 10):
-        torch.save(dict(weight=torch.randn(1000)), tmp_path / f'epoch_{epoch}.pth')
-    assert launch.newest_whole_checkpoint(str(tmp_path)).endswith('epoch_10.pth')
-    os.truncate(tmp_path / 'epoch_10.pth', 3000)
-    flipped = bytearray((tmp_path / 'epoch_9.pth').read_bytes())
-    flipped[len(flipped) // 2] ^= 255
-    (tmp_path / 'epoch_9.pth').write_bytes(flipped)
-    assert launch.newest_whole_checkpoint(str(tmp_path)).endswith('epoch_2.pth')
-    warned = capsys.readouterr().out
-    assert 'epoch_10.pth is damaged' in warned
-    assert 'epoch_9.pth is damaged' in warned
-    (tmp_path / 'epoch_2.pth').write_bytes(b'')
-    with pytest.raises(CheckpointError, match='All checkpoints in'):
-        launch.newest_whole_checkpoint(str(tmp_path))
-
-
-@pytest.mark.parametrize(
-    ('classes', 'complaint'),
-    [
-        (('pear', 'fig'), r"in the order of the file, \('fig', 'pear'\)"),
-        (('fig', 'plum'), 'no category plum, only fig, apple, pear'),
-    ],
-)
-def test_classes_of_a_coco_file_are_checked(classes, complaint, tmp_path):
-    categories = [dict(id=i, name=name) for i, name in enumerate(('fig', 'apple', 'pear'))]
-    (tmp_path / 'train.json').write_text(json.dumps(dict(categories=categories)))
-    dataset = dict(type='CocoDataset', data_root=str(tmp_path), ann_file='train.json')
-    cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
-    for fitting in (('fig', 'pear'), ('fig', 'apple', 'pear')):
-        cfg.train_dataloader.dataset.metainfo = dict(classes=fitting)
-        launch.check_data(cfg, ('train',))
-    (tmp_path / 'classes.txt').write_text('fig\npear\n')
-    cfg.train_dataloader.dataset.metainfo = dict(classes=str(tmp_path / 'classes.txt'))
-    launch.check_data(cfg, ('train',))
-    cfg.train_dataloader.dataset.metainfo = dict(classes=classes)
-    with pytest.raises(launch.InputError, match=complaint):
-        launch.check_data(cfg, ('train',))
-
-
 @pytest.mark.parametrize('is_begun', [False, True])
 def test_resume_starts_from_load_from_where_there_is_nothing_yet(is_begun, tmp_path, monkeypatch):
     """A fine-tuning that is always launched with --resume."""
@@ -234,8 +123,8 @@ def test_resume_starts_from_load_from_where_there_is_nothing_yet(is_begun, tmp_p
     runner = SimpleNamespace(model=None, train=lambda: None)
     from_cfg = SimpleNamespace(from_cfg=lambda cfg: given.append(cfg) or runner)
     monkeypatch.setattr(train, 'Runner', from_cfg)
-    monkeypatch.setattr(launch, 'check_data', lambda *_: None)
-    monkeypatch.setattr(launch, 'check_fit', lambda *_: None)
+    monkeypatch.setattr(train, 'check_data', lambda *_: None)
+    monkeypatch.setattr(train, 'check_fit', lambda *_: None)
     start, newest = str(tmp_path / 'start.pth'), str(tmp_path / 'epoch_1.pth')
     for path in (start, newest) if is_begun else (start,):
         torch.save(dict(weight=torch.ones(1)), path)

@@ -7,6 +7,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmspanet.checkpoints.check import check_fit, newest_whole_checkpoint
 from mmspanet.checkpoints.files import read_checkpoint
 from mmspanet.data import shapes
 from mmspanet.engine import launch
@@ -44,7 +45,7 @@ def make_runner(data_root, work_dir, epochs, **options):
     cfg = launch.load_config(str(CONFIG), changes | options)
     cfg.work_dir = str(work_dir)
     cfg.experiment_name = f'{work_dir.name}_{epochs}_{id(cfg)}'
-    cfg.load_from = launch.newest_whole_checkpoint(str(work_dir))
+    cfg.load_from = newest_whole_checkpoint(str(work_dir))
     cfg.resume = cfg.load_from is not None
     launch.fit_to_machine(cfg)
     return Runner.from_cfg(cfg)
@@ -117,8 +118,8 @@ def test_a_checkpoint_of_another_model_is_refused(data_root, tmp_path, change, m
         change |= {'model.head.in_channels': 4 * change['model.neck.in_channels']}
     other = make_runner(data_root, tmp_path / 'other', 1, **change)
     with pytest.raises(CheckpointError, match=message):
-        launch.check_fit(other.model, path)
-    launch.check_fit(make_runner(data_root, tmp_path / 'same', 1).model, path)
+        check_fit(other.model, path)
+    check_fit(make_runner(data_root, tmp_path / 'same', 1).model, path)
 
 
 def test_a_deeper_backbone_is_refused(data_root, tmp_path):
@@ -127,4 +128,4 @@ def test_a_deeper_backbone_is_refused(data_root, tmp_path):
     make_runner(data_root, tmp_path / 'deep', 1, **deep).train()
     shallow = make_runner(data_root, tmp_path / 'shallow', 1)
     with pytest.raises(CheckpointError, match='has beyond it'):
-        launch.check_fit(shallow.model, str(tmp_path / 'deep' / 'epoch_1.pth'))
+        check_fit(shallow.model, str(tmp_path / 'deep' / 'epoch_1.pth'))

@@ -12,7 +12,7 @@ import csv
 import time
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from rich.progress import Progress, TaskID
@@ -63,14 +63,7 @@ def parse_args() -> argparse.Namespace:
         default=Path('work_dirs/shape_bias'),
         help='folder of images, checkpoints, rows and figure (default: work_dirs/shape_bias)',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='settings that replace those of configs/analysis/spanetv2_cues.py, such as '
-        'train_cfg.max_epochs=3 cues.train=500',
-    )
+    launch.add_cfg_options(parser, 'such as train_cfg.max_epochs=3 cues.train=500')
     return parser.parse_args()
 
 

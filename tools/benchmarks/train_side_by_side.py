@@ -29,7 +29,7 @@ import mmpretrain
 import timing
 import timm
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
@@ -40,6 +40,7 @@ from mmspanet.analysis import evidence
 from mmspanet.analysis.costs import count_costs
 from mmspanet.analysis.evidence import Epoch, TrainingRun
 from mmspanet.analysis.figures import save_figure
+from mmspanet.data.paths import check_data
 from mmspanet.engine import launch
 from mmspanet.errors import InputError
 
@@ -116,20 +117,14 @@ def parse_args() -> argparse.Namespace:
         default='not stated',
         help='what else runs on the machine, for the table, such as "tests"',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='settings that replace those of the configs, such as data_root=...',
-    )
+    launch.add_cfg_options(parser, 'such as data_root=PATH')
     return parser.parse_args()
 
 
 def read_config(path: Path, options: dict[str, Any] | None) -> Config:
     cfg = launch.load_config(str(path), options)
     launch.fit_to_machine(cfg)
-    launch.check_data(cfg, ('train', 'val'))
+    check_data(cfg, ('train', 'val'))
     cfg.log_level = 'ERROR'
     cfg.default_hooks.checkpoint = None  # without the key, the Runner would add its own
     return cfg

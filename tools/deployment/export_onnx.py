@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import load_checkpoint
 from mmengine.utils import digit_version
 from rich.console import Console
 
 from mmspanet.analysis.costs import input_size
+from mmspanet.checkpoints.check import check_checkpoint, check_fit, check_head_width
 from mmspanet.engine import launch
+from mmspanet.errors import InputError
 
 
 def parse_args() -> argparse.Namespace:
@@ -43,13 +45,7 @@ def parse_args() -> argparse.Namespace:
         '(detection), the crop (segmentation), the training size (classification)',
     )
     parser.add_argument('--dynamic-batch', action='store_true', help='any number of images')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='settings that replace those of the config',
-    )
+    launch.add_cfg_options(parser, 'such as model.test_cfg.mode=slide')
     return parser.parse_args()
 
 
@@ -62,10 +58,10 @@ def build(cfg: Config, checkpoint: str | None) -> Any:
         cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
     model = MODELS.build(cfg.model).eval()
     if checkpoint:
-        launch.check_checkpoint(checkpoint)
-        launch.check_head_width(cfg, checkpoint)
+        check_checkpoint(checkpoint)
+        check_head_width(cfg, checkpoint)
         load_checkpoint(model, checkpoint, map_location='cpu')
-        launch.check_fit(model, checkpoint)
+        check_fit(model, checkpoint)
     return model
 
 
@@ -94,13 +90,13 @@ def notes(cfg: Config, config: str, part: str) -> dict[str, str]:
 def check_environment() -> None:
     """Check that what exporting needs, and running doesn't, is there."""
     if digit_version(torch.__version__) < digit_version('2.9'):
-        raise launch.InputError(
+        raise InputError(
             f'PyTorch {torch.__version__} has not the exporter that is used here: install 2.9 or '
             'newer where you export; the graphs run anywhere.'
         )
     missing = [name for name in ('onnx', 'onnxruntime', 'onnxscript') if find_spec(name) is None]
     if missing:
-        raise launch.InputError(
+        raise InputError(
             f'{", ".join(missing)} can not be imported: pip install onnx onnxscript onnxruntime.'
         )
 

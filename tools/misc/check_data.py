@@ -12,9 +12,11 @@ from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from mmengine.config import Config
 from rich.progress import track
 
 from mmspanet.data.check import FAULTS, NOTES, Finding, Sample, check_sample, read_samples
+from mmspanet.data.paths import leaf_datasets
 from mmspanet.engine import launch
 
 SHOWN = 5  # files of a kind
@@ -25,11 +27,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='path of the config file')
     parser.add_argument('--out', type=Path, help='CSV file for all findings')
     parser.add_argument('--jobs', type=int, help='processes that read files (default: all cores)')
-    parser.add_argument('--cfg-options', nargs='+', action=launch.DictAction, metavar='KEY=VALUE')
+    launch.add_cfg_options(parser, 'such as train_dataloader.dataset.data_root=PATH')
     return parser.parse_args()
 
 
-def look(cfg: launch.Config, jobs: int | None) -> list[Finding]:
+def look(cfg: Config, jobs: int | None) -> list[Finding]:
     """All findings in the data sets of the config."""
     findings: set[Finding] = set()
     samples: set[Sample] = set()
@@ -37,7 +39,7 @@ def look(cfg: launch.Config, jobs: int | None) -> list[Finding]:
         loader = cfg.get(f'{part}_dataloader')
         if loader is None:
             continue
-        for place, dataset in launch.leaf_datasets(loader.dataset, f'{part}_dataloader.dataset'):
+        for place, dataset in leaf_datasets(loader.dataset, f'{part}_dataloader.dataset'):
             read, found = read_samples(dataset, cfg.default_scope)
             print(f'{place}: {len(read)} images')
             if not read and not found:

@@ -27,8 +27,10 @@ import torch
 from kill_hook import MOMENTS
 from rich.progress import Progress
 
+from mmspanet.checkpoints.check import is_whole
 from mmspanet.checkpoints.files import read_state_dict
 from mmspanet.engine import launch
+from mmspanet.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 IMAGES = dict(train=24, val=8)
@@ -172,7 +174,7 @@ class Drill:
 
     def check_files(self) -> None:
         for path in self.checkpoints():
-            if self.damaged.get(path) != path.stat().st_size and not launch.is_whole(path):
+            if self.damaged.get(path) != path.stat().st_size and not is_whole(path):
                 raise SystemExit(f'error: {path} is half-written.')
 
     def fill_disk(self) -> None:
@@ -209,7 +211,7 @@ class Drill:
     def run(self) -> None:
         for folder in (self.whole, self.killed, self.restarted):
             if folder.exists():
-                raise launch.InputError(f'{folder} exists: remove it, or give another --work-dir.')
+                raise InputError(f'{folder} exists: remove it, or give another --work-dir.')
         self.work_dir.mkdir(parents=True, exist_ok=True)
         make_shapes(self.work_dir / 'shapes')
         self.write_config()

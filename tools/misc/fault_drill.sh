@@ -2,7 +2,7 @@
 # Do to a training what real life does, and show that nothing is lost: bash tools/misc/fault_drill.sh
 #
 # Twenty kills on one process and twenty on two, damaged files, a full disk, a launch that restarts
-# by itself; thousands of iterations in a row. At most 90 minutes; logs and figures are left in
+# by itself; thousands of iterations in a row. At most 100 minutes; logs and figures are left in
 # ${1:-work_dirs/fault_drill}, which must not exist.
 set -euo pipefail
 case ${1:-} in -h | --help) sed -n '/^#!/d;/^#/!q;s/^# \{0,1\}//p' "$0" && exit ;; esac

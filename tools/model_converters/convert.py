@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from mmspanet.checkpoints import model_from_authors, model_to_authors
+from mmspanet.checkpoints.check import check_checkpoint
 from mmspanet.checkpoints.files import read_state_dict
 from mmspanet.engine import launch
 
@@ -22,7 +23,7 @@ def main() -> None:
     parser.add_argument('out', type=Path, help='file to write')
     parser.add_argument('--to', choices=TRANSLATIONS, required=True, help='layout to write')
     args = parser.parse_args()
-    launch.check_checkpoint(str(args.checkpoint))
+    check_checkpoint(str(args.checkpoint))
     state_dict = TRANSLATIONS[args.to](read_state_dict(args.checkpoint))
     torch.save(dict(state_dict=state_dict), args.out)
     print(f'{len(state_dict)} tensors in {args.out}')

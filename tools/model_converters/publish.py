@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from mmspanet.checkpoints.check import check_checkpoint
 from mmspanet.checkpoints.files import publish
 from mmspanet.engine import launch
 
@@ -12,7 +13,7 @@ def main() -> None:
     parser.add_argument('checkpoint', type=Path, help='checkpoint of a training run')
     parser.add_argument('out', type=Path, help='file to write, without the hash: NAME.pth')
     args = parser.parse_args()
-    launch.check_checkpoint(str(args.checkpoint))
+    check_checkpoint(str(args.checkpoint))
     print(publish(args.checkpoint, args.out))
 
 
