@@ -231,7 +231,7 @@ NOT_RUN = {
     'tests/test_tools.py::test_slurm_command_line': [
         'GPUS=16 GPUS_PER_NODE=8 bash tools/slurm_train.sh PARTITION JOB CONFIG WORK_DIR',
     ],
-    'takes up to 90 minutes; its parts are run in short by tests/test_tools.py::test_fault_drill '
+    'takes up to 100 minutes; its parts are run in short by tests/test_tools.py::test_fault_drill '
     'and test_long_run': ['bash tools/misc/fault_drill.sh'],
     'is a benchmark: takes minutes, and its figures want an idle machine': [
         'python tools/benchmarks/cpu_speed.py',

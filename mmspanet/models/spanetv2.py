@@ -102,37 +102,15 @@ class SPANetV2(BaseModule):
             )
         if not 0.0 <= drop_path_rate < 1.0:
             raise ValueError(f'drop_path_rate={drop_path_rate} must lie in [0, 1).')
+        if min(_pair(input_size)) < 3:
+            raise ValueError(f'input_size={input_size} must be at least 3 pixels a side.')
         self.deployed = False
         self.frozen_stages = frozen_stages
         self.with_cp = with_cp
         self.scaled_sigmoid = scaled_sigmoid
         self.interleave = interleave
 
-        rates = np.linspace(0, drop_path_rate, sum(self.depths)).tolist()
-        map_size = _pair(input_size)
-        self.downsample_layers = nn.ModuleList()
-        self.stages = nn.ModuleList()
-        for i in range(num_stages):
-            layer = (
-                Stem(in_channels, self.channels[0])
-                if i == 0
-                else Downsample(self.channels[i - 1], self.channels[i])
-            )
-            map_size = layer.output_size(map_size[0]), layer.output_size(map_size[1])
-            if min(map_size) < 1:
-                raise ValueError(f'input_size={input_size} must be at least 3 pixels a side.')
-            first = sum(self.depths[:i])
-            blocks = [
-                MetaFormerBlock(
-                    self.channels[i],
-                    self._build_mixer(setting, i, map_size),
-                    drop_path_rate=rate,
-                    res_scale=i >= 2,
-                )
-                for rate in rates[first : first + self.depths[i]]
-            ]
-            self.downsample_layers.append(layer)
-            self.stages.append(nn.Sequential(*blocks))
+        self._build_stages(setting, in_channels, _pair(input_size), drop_path_rate)
         if (scaled_sigmoid or not interleave) and not any(
             isinstance(m, SPAM) for m in self.modules()
         ):
@@ -176,6 +154,37 @@ class SPANetV2(BaseModule):
         if not indices or indices[0] < 0 or indices[-1] > 3 or len(set(indices)) < len(indices):
             raise ValueError(f'out_indices={out_indices} must name different stages from 0 to 3.')
         return tuple(indices)
+
+    def _build_stages(
+        self,
+        setting: Mapping[str, Any],
+        in_channels: int,
+        map_size: tuple[int, int],
+        drop_path_rate: float,
+    ) -> None:
+        """The stages up to the last of ``out_indices``; ``map_size`` is that of the images."""
+        rates = np.linspace(0, drop_path_rate, sum(self.depths)).tolist()
+        self.downsample_layers = nn.ModuleList()
+        self.stages = nn.ModuleList()
+        for i in range(self.out_indices[-1] + 1):
+            layer = (
+                Stem(in_channels, self.channels[0])
+                if i == 0
+                else Downsample(self.channels[i - 1], self.channels[i])
+            )
+            map_size = layer.output_size(map_size[0]), layer.output_size(map_size[1])
+            first = sum(self.depths[:i])
+            blocks = [
+                MetaFormerBlock(
+                    self.channels[i],
+                    self._build_mixer(setting, i, map_size),
+                    drop_path_rate=rate,
+                    res_scale=i >= 2,
+                )
+                for rate in rates[first : first + self.depths[i]]
+            ]
+            self.downsample_layers.append(layer)
+            self.stages.append(nn.Sequential(*blocks))
 
     def _build_mixer(
         self, setting: Mapping[str, Any], stage: int, map_size: tuple[int, int]
