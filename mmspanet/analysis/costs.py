@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
@@ -141,20 +140,12 @@ def count_config(cfg: Config, shape: tuple[int, int], deploy: bool = False) -> l
     detector has 1000 proposals in each box head and 100 in each mask head, the rule of
     the field's tables.
     """
-    model = _build_model(cfg)
+    # Built on the CPU first: MMPretrain's ConvNeXt and others read numbers while they are made.
+    model = launch.build_model(cfg).eval().to('meta')
     if deploy:
         deploy_backbones(model)
     images = torch.empty(1, 3, *shape, device='meta')
     return count_costs(model, partial(_forward, model, images))
-
-
-def _build_model(cfg: Config) -> Any:
-    """The config's model in test mode, on the meta device, without weights."""
-    init_default_scope(cfg.default_scope)
-    cfg.model.backbone.pop('init_cfg', None)
-    launch.replace_sync_bn(cfg.model)
-    # Built on the CPU first: MMPretrain's ConvNeXt and others read numbers while they are made.
-    return MODELS.build(cfg.model).eval().to('meta')
 
 
 def _forward(model: Any, images: Tensor) -> Any:

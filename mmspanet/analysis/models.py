@@ -10,7 +10,6 @@ import torch
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.logging import MMLogger
-from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
@@ -99,17 +98,13 @@ def build_from_config(
     Raises:
         CheckpointError: If the checkpoint leaves weights of the backbone unset.
     """
-    init_default_scope(cfg.default_scope)
-    settings = cfg.model
-    if (settings.backbone.get('init_cfg') or {}).get('type') == 'Pretrained':
-        settings.backbone.init_cfg = None
-    launch.replace_sync_bn(settings)
-    if settings.backbone.type == 'SwinTransformer' and cfg.default_scope == 'mmpretrain':
-        settings.backbone.pad_small_map = True  # or it refuses maps smaller than its windows
-    preprocessor = settings.setdefault('data_preprocessor', cfg.get('data_preprocessor', {}))
+    backbone = cfg.model.backbone
+    if backbone.type == 'SwinTransformer' and cfg.default_scope == 'mmpretrain':
+        backbone.pad_small_map = True  # or it refuses maps smaller than its windows
+    preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor', {})
     torch.manual_seed(seed)
     with _quiet(MMLogger.get_current_instance()):  # it tells how each weight was drawn
-        network = MODELS.build(settings)
+        network = launch.build_model(cfg)
         network.init_weights()
     if checkpoint is not None:
         load_weights(network, checkpoint)
@@ -119,9 +114,9 @@ def build_from_config(
         backbone=network.backbone,
         weights=checkpoint or RANDOM,
         normalise=_normalisation(preprocessor),
-        is_classifier=settings.type == 'ImageClassifier',
+        is_classifier=cfg.model.type == 'ImageClassifier',
         classes=_classes(cfg),
-        input_size=max(input_size(settings.backbone)),
+        input_size=max(input_size(backbone)),
     )
 
 

@@ -1,6 +1,7 @@
 """What our train and test scripts do to a config before the Runner gets it."""
 
 import argparse
+import copy
 import gc
 import os
 import sys
@@ -14,6 +15,7 @@ import cv2
 import torch.distributed as dist
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
+from mmengine.registry import MODELS, init_default_scope
 
 from mmspanet.checkpoints.check import check_checkpoint, check_head_width
 from mmspanet.checkpoints.safe import forbid_unsafe_loading
@@ -129,6 +131,22 @@ def fit_to_machine(cfg: Config) -> None:
     dist.init_process_group('gloo')
     cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None)
     _notice(f'{dist.get_world_size()} CPU processes are joined by gloo')
+
+
+def build_model(cfg: Config) -> Any:
+    """The model of a config as one process can have it on any device, without the Runner.
+
+    A pretrained file that the config names for its backbone is not read, SyncBN is BN. The
+    library's own random initialisation is drawn by ``init_weights()``.
+    """
+    init_default_scope(cfg.default_scope)
+    settings = copy.deepcopy(cfg.model)
+    if (settings.backbone.get('init_cfg') or {}).get('type') == 'Pretrained':
+        settings.backbone.init_cfg = None
+    replace_sync_bn(settings)
+    if 'data_preprocessor' in cfg:
+        settings.setdefault('data_preprocessor', cfg.data_preprocessor)
+    return MODELS.build(settings)
 
 
 def leave_processes() -> None:

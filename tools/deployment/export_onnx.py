@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import load_checkpoint
 from mmengine.utils import digit_version
 from rich.console import Console
@@ -51,12 +50,7 @@ def parse_args() -> argparse.Namespace:
 
 def build(cfg: Config, checkpoint: str | None) -> Any:
     """The config's model in test mode, with the checkpoint's weights."""
-    init_default_scope(cfg.default_scope)
-    launch.replace_sync_bn(cfg.model)
-    cfg.model.backbone.init_cfg = None
-    if 'data_preprocessor' in cfg:
-        cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
-    model = MODELS.build(cfg.model).eval()
+    model = launch.build_model(cfg).eval()
     if checkpoint:
         check_checkpoint(checkpoint)
         check_head_width(cfg, checkpoint)
@@ -76,7 +70,7 @@ def image_size(cfg: Config) -> tuple[int, int]:
 
 def notes(cfg: Config, config: str, part: str) -> dict[str, str]:
     """What a runtime has to know beside the graph, for the file's metadata."""
-    given = cfg.model.get('data_preprocessor') or {}
+    given = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor', {})
     in_rgb = given.get('bgr_to_rgb') or given.get('to_rgb')
     return dict(
         config=Path(config).name,
