@@ -74,3 +74,12 @@ def test_classes_of_a_coco_file_are_checked(classes, complaint, tmp_path):
     cfg.train_dataloader.dataset.metainfo = dict(classes=classes)
     with pytest.raises(InputError, match=complaint):
         check_data(cfg, ('train',))
+
+
+@pytest.mark.parametrize('content', ['{"categories": [', '[]', '{"images": []}'])
+def test_a_malformed_annotation_file_is_named(content, tmp_path):
+    (tmp_path / 'train.json').write_text(content)
+    dataset = dict(type='CocoDataset', data_root=str(tmp_path), ann_file='train.json')
+    dataset['metainfo'] = dict(classes=('fig',))
+    with pytest.raises(InputError, match=r'train\.json is no annotation file'):
+        check_data(Config(dict(train_dataloader=dict(dataset=dataset))), ('train',))

@@ -50,7 +50,7 @@ def main() -> None:
     launch.fit_to_machine(cfg)
     check_data(cfg, ('train', 'val'))
     runner = Runner.from_cfg(cfg)
-    if cfg.resume and cfg.load_from:
+    if cfg.get('resume') and cfg.load_from:
         check_fit(runner.model, cfg.load_from)
     runner.train()
 

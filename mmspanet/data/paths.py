@@ -17,7 +17,8 @@ def check_data(cfg: Config, parts: tuple[str, ...]) -> None:
 
     Raises:
         FileNotFoundError: Names what was looked for, the setting and the remedy.
-        InputError: If the classes given for a COCO-style file are not its categories, in order.
+        InputError: If a COCO-style file for which classes are given is none, or if these are not
+            its categories, in order.
     """
     for part in parts:
         loader = cfg.get(f'{part}_dataloader')
@@ -62,7 +63,12 @@ def _check_coco_classes(dataset: ConfigDict, place: str) -> None:
         return
     classes = list(metainfo(dataset, 'mmdet')['classes'])
     path = Path(dataset.get('data_root') or '') / dataset['ann_file']
-    names = [category['name'] for category in json.loads(path.read_text())['categories']]
+    try:
+        names = [category['name'] for category in json.loads(path.read_text())['categories']]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f'{path} is no annotation file in the format of COCO: {error!r}.'
+        ) from error
     ordered = classes_as_numbered(names, classes)
     if ordered != classes:
         unknown = ', '.join(name for name in classes if name not in names)
