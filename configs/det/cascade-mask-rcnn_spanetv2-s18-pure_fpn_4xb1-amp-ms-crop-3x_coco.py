@@ -1,4 +1,5 @@
 # Published: box AP 51.6, mask AP 44.7 (COCO val2017), 734 G MACs at 800x1280.
+# The numbers are those of the released config, but where a comment says otherwise.
 _base_ = [
     '../_base_/models/cascade-mask-rcnn_spanetv2_fpn.py',
     '../_base_/datasets/coco_instance_ms-crop.py',

@@ -1,5 +1,6 @@
 # Published: mIoU 46.7 (ADE20K val), 33 M parameters (the unused ImageNet classifier included),
 # 43 G MACs at 512x512.
+# The numbers are those of the released config, but where a comment says otherwise.
 _base_ = [
     '../_base_/models/fpn_spanetv2.py',
     '../_base_/datasets/ade20k_512.py',

@@ -1,4 +1,5 @@
 # 160,000 iterations: a linear warm-up over 1500, then a linear fall (poly, power 1) to zero.
+# As the released configs of UperNet.
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=160000, val_interval=16000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

@@ -1,4 +1,5 @@
 # 40,000 iterations: poly (power 0.9) to zero, without a warm-up.
+# As the released configs of Semantic FPN.
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=40000, val_interval=4000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

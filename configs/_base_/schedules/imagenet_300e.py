@@ -1,5 +1,6 @@
 # 300 epochs at an effective batch of 4096: 128 images x 8 GPUs x 4 accumulated iterations.
 # lr 4e-3 warms up over 20 epochs from 1e-6 and falls along a cosine to 1e-5.
+# As the authors' training script.
 optim_wrapper = dict(
     type='AmpOptimWrapper',
     accumulative_counts=4,
