@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.documented_commands import AS_WRITTEN, BY_TEST, FIRST, NOT_RUN, Run
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -161,17 +162,18 @@ def execute(run: Run, folder: Path, second: str | None = None) -> None:
     options = dict(
         cwd=folder,
         env=os.environ
-        | dict(PATH=f'{bin_dir}:{os.environ["PATH"]}', HOME=f'{folder}/home', OMP_NUM_THREADS='1'),
+        | dict(PATH=f'{bin_dir}:{os.environ["PATH"]}', HOME=f'{folder}/home', OMP_NUM_THREADS='1')
+        | dict(PORT=free_port()),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     other = subprocess.Popen(['bash', '-c', second], **options) if second else None
     try:
-        process = subprocess.run(['bash', '-e', '-c', run.line], timeout=300, **options)
+        process = subprocess.run(['bash', '-e', '-c', run.line], timeout=1200, **options)
         said = f'{run.line}\n{process.stdout}'
         if other:
-            said += other.communicate(timeout=60)[0]
+            said += other.communicate(timeout=1200)[0]
             assert other.returncode == 0, said
     finally:
         if other:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from torch import nn
 from torch.nn import functional as F
 
@@ -30,7 +31,9 @@ def load(name: str) -> Config:
 def classifier(name: str) -> nn.Module:
     from mmpretrain.registry import MODELS
 
-    return MODELS.build(load(name).model)
+    cfg = load(name)
+    init_default_scope(cfg.default_scope)
+    return MODELS.build(cfg.model)
 
 
 @pytest.mark.parametrize('name', CONFIGS)

@@ -169,10 +169,10 @@ def test_a_killed_runner_takes_its_training_with_it(images, tmp_path):
     assert any('epoch 1 of' in line for line in runner.stdout)
     runner.kill()
     # The pipe ends when the last process that writes into it has ended.
-    assert runner.wait(timeout=60) == -signal.SIGKILL
+    assert runner.wait(timeout=600) == -signal.SIGKILL
     reader = threading.Thread(target=runner.stdout.read)
     reader.start()
-    reader.join(timeout=60)
+    reader.join(timeout=600)
     assert not reader.is_alive()
 
 
