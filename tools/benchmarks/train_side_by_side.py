@@ -1,9 +1,9 @@
 """Train configs of classifiers side by side and write the table and the curves of docs/evidence.md.
 
 The unit of work is a pair of config and seed, in a process of its own. When it ends, its row is
-appended to runs.csv and its log written to logs/; --commit commits the two at once. Pairs that
-have a row are skipped, so that the same command goes on where it stopped; what an interrupted
-pair had done is lost. Table and curves are made anew of all rows after each pair.
+appended to runs.csv and its log written to logs/; --commit commits both, and the table, at once.
+Pairs that have a row are skipped, so that the same command goes on where it stopped; what an
+interrupted pair had done is lost. Table and curves are made anew of all rows after each pair.
 """
 
 import argparse
@@ -110,7 +110,9 @@ def parse_args() -> argparse.Namespace:
         help='folder of rows, logs, table and curves (default: work_dirs/evidence)',
     )
     parser.add_argument(
-        '--commit', action='store_true', help="commit each pair's row and log, and nothing else"
+        '--commit',
+        action='store_true',
+        help="commit each pair's row and log and the table, and nothing else",
     )
     parser.add_argument(
         '--load',
@@ -254,7 +256,7 @@ def main() -> None:
         write_summary(args.out_dir, runs)
         if args.commit:
             message = f'Evidence: {path.stem}, seed {seed}: top-1 {run.top1:.2f} %'
-            commit_files(message, [log, table])
+            commit_files(message, [log, table, args.out_dir / 'table.md'])
         console.print(
             f'{run.model}, seed {seed}: top-1 {run.top1:.2f} %, '
             f'{run.images_per_second:.0f} images/s, {run.minutes:.1f} min'
