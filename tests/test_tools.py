@@ -365,7 +365,8 @@ def test_fault_drill(processes, tmp_path):
     """The short form of tools/misc/fault_drill.sh: real kills, real damage, a disk that is full."""
     log = run(
         ['tools/misc/fault_drill.py', '--kills', '2', '--damage-every', '2',
-         '--processes', processes, '--work-dir', tmp_path / 'drill']
+         '--processes', processes, '--work-dir', tmp_path / 'drill'],
+        PORT=free_port(),
     )  # fmt: skip
     seen = json.loads((tmp_path / 'drill' / 'drill.json').read_text())
     assert seen['kills survived'] == 2, log

@@ -15,7 +15,6 @@ import random
 import re
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -113,7 +112,6 @@ class Drill:
                 env=os.environ
                 | dict(
                     OMP_NUM_THREADS='1',
-                    PORT=free_port(),
                     MAX_RESTARTS=str(restarts),
                     PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}',
                     PYTHONPATH=f'{Path(__file__).parent}:{os.environ.get("PYTHONPATH", "")}',
@@ -231,18 +229,6 @@ class Drill:
             self.uninterrupted(self.killed)
             progress.advance(task)
         self.compare(self.whole, self.killed)
-
-
-def free_port() -> str:
-    """A port that nothing listens on, below those that the system hands out by itself."""
-    while True:
-        port = random.SystemRandom().randrange(20000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(('127.0.0.1', port))
-            except OSError:
-                continue
-            return str(port)
 
 
 def make_shapes(root: Path) -> None:
