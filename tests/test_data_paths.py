@@ -38,7 +38,7 @@ def test_missing_data_is_named(dataset, setting, tmp_path):
 
 def test_data_that_is_there_passes(tmp_path):
     (tmp_path / 'a.json').touch()
-    dataset = dict(data_root=str(tmp_path), ann_file='a.json')
+    dataset = dict(type='CocoDataset', data_root=str(tmp_path), ann_file='a.json', metainfo=None)
     check_data(Config(dict(train_dataloader=dict(dataset=dataset))), ('train', 'val'))
 
 

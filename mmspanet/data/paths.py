@@ -59,7 +59,7 @@ def dataset_paths(dataset: ConfigDict) -> Iterator[tuple[str, Path]]:
 
 def _check_coco_classes(dataset: ConfigDict, place: str) -> None:
     """MMDetection numbers classes in the file's order and leaves out unknown ones, silently."""
-    if dataset.get('type') != 'CocoDataset' or 'classes' not in dataset.get('metainfo', {}):
+    if dataset.get('type') != 'CocoDataset' or 'classes' not in (dataset.get('metainfo') or {}):
         return
     classes = list(metainfo(dataset, 'mmdet')['classes'])
     path = Path(dataset.get('data_root') or '') / dataset['ann_file']
