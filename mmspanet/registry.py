@@ -10,8 +10,8 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import Registry
 
-from mmspanet import fileio as fileio  # registers the file backend 'atomic'
 from mmspanet.checkpoints.safe import allow_training_checkpoints
+from mmspanet.engine import atomic_backend as atomic_backend  # registers the backend 'atomic'
 
 allow_training_checkpoints()
 
@@ -20,6 +20,8 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',
     parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
     scope='mmspanet',
-    locations=['mmspanet.engine'],
+    locations=['mmspanet.engine.layer_decay'],
 )
-HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='mmspanet', locations=['mmspanet.engine'])
+HOOKS = Registry(
+    'hook', parent=MMENGINE_HOOKS, scope='mmspanet', locations=['mmspanet.engine.hooks']
+)

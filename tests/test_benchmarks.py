@@ -1,20 +1,15 @@
 """What the benchmarks share: nothing is timed that computes something else, ratios are right."""
 
 import argparse
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 pytest.importorskip('timm')
-sys.path.insert(0, str(Path(__file__).parents[1] / 'tools/benchmarks'))
 
-import contestants
-import gpu_speed
-import roofline
-import timing
+
+from benchmarks import gpu_speed, models, roofline, timing
 
 
 def test_another_function_is_not_timed():
@@ -51,23 +46,23 @@ def test_ratios_are_of_medians():
     assert '| 1x3x8x8 | ours | 2000.0 | 1000.0 - 9000.0 | 0.50 |' in table
 
 
-@pytest.mark.parametrize('arch', contestants.PEERS)
+@pytest.mark.parametrize('arch', models.PEERS)
 def test_contestants_give_maps_of_one_shape(arch):
     image = torch.randn(1, 3, 64, 96)
-    model = contestants.ours(arch)
+    model = models.ours(arch)
     with torch.no_grad():
         maps = model(image)
-        timing.check_equal('oracle', contestants.OracleModel(model)(image), maps)
-        timing.check_equal('deployed', contestants.deployed(model)(image), maps)
-        assert [m.shape for m in contestants.peer(arch)(image)] == [m.shape for m in maps]
+        timing.check_equal('oracle', models.OracleModel(model)(image), maps)
+        timing.check_equal('deployed', models.deployed(model)(image), maps)
+        assert [m.shape for m in models.peer(arch)(image)] == [m.shape for m in maps]
     assert not model.deployed
 
 
 def test_gradients_of_the_training_step_say_something():
     """The mean square of a normed map is constant: its gradients would be rounding alone."""
-    model = contestants.ours('s18-pure').train()
+    model = models.ours('s18-pure').train()
     images = torch.randn(1, 3, 64, 64)
-    contestants.training_step(model, images, contestants.directions(model, images))
+    models.training_step(model, images, models.directions(model, images))
     assert model.stages[3][0].mlp.fc1.weight.grad.abs().max() > 1e-6
 
 
@@ -93,6 +88,4 @@ def test_the_gpu_script_compares_both_forms():
 def test_the_gpu_script_times_a_training_step():
     tables, peaks = gpu_speed.training('cpu', (1, 3, 32, 32), rounds=2)
     assert [row['model'] for row in tables[0]['rows']] == ['s18-pure', 'oracle']
-    assert set(peaks) == {
-        f'{arch}: {name}' for arch in contestants.PEERS for name in (arch, 'oracle')
-    }
+    assert set(peaks) == {f'{arch}: {name}' for arch in models.PEERS for name in (arch, 'oracle')}

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
-from mmspanet.engine import launch
+from mmspanet.engine import device
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 FILES = {
@@ -22,7 +22,7 @@ def load(file: str) -> Config:
     """The config, without its pretrained weights and with what a CPU can't do turned off."""
     cfg = Config.fromfile(CONFIGS / file)
     cfg.model.backbone.pop('init_cfg', None)
-    launch.fit_to_machine(cfg)
+    device.adapt_to_cpu(cfg)
     init_default_scope(cfg.default_scope)
     return cfg
 

@@ -10,7 +10,8 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 
-from mmspanet.engine import launch
+from mmspanet import cli
+from mmspanet.engine import device
 from mmspanet.models import SPANetV2
 from mmspanet.registry import MODELS as OUR_MODELS
 
@@ -31,7 +32,7 @@ def test_the_variant_of_the_page_can_be_trained(tmp_path):
     init_default_scope('mmdet')
     model = MODELS.build(cfg.model)
     assert [len(stage) for stage in model.backbone.stages] == [3, 3, 12, 3]
-    launch.fit_to_machine(cfg)
+    device.adapt_to_cpu(cfg)
     groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
     assert min(group['lr'] for group in groups) == pytest.approx(1e-4 * 0.95**8)
 
@@ -54,9 +55,9 @@ def test_one_gpu_at_the_same_batch(task, gpus):
         1
     ]
     parser = argparse.ArgumentParser()
-    launch.add_run_options(parser)
+    cli.add_run_options(parser)
     args = parser.parse_args(line.split())
-    recipe, single = (launch.load_config(args.config, o) for o in (None, args.cfg_options))
+    recipe, single = (cli.load_config(args.config, o) for o in (None, args.cfg_options))
     factor = single.optim_wrapper.accumulative_counts / recipe.optim_wrapper.get(
         'accumulative_counts', 1
     )

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
-from mmspanet.engine import launch
+from mmspanet.engine import device
 
 DOC = Path(__file__).parents[1] / 'docs/other_configs.md'
 # The stock config, and what a user writes below it.
@@ -52,7 +52,7 @@ def swapped(request, tmp_path) -> Config:
         channels=(64, 128, 320, 512),
         mixers=('SPAM', 'SPAM', 'MixAttention', 'Attention'),
     )
-    launch.fit_to_machine(cfg)
+    device.adapt_to_cpu(cfg)
     init_default_scope(cfg.default_scope)
     return cfg
 

@@ -9,9 +9,10 @@ import pytest
 import yaml
 from mmengine.config import Config
 
+from leaderboard.rows import TABLES, read_rows
 from mmspanet.analysis.costs import count_config
+from mmspanet.apis.config_files import claimed_metrics, read_models
 from mmspanet.errors import InputError
-from mmspanet.leaderboard import TABLES, claimed_metrics, read_models, read_rows
 
 ROOT = Path(__file__).parents[1]
 MODELS = {model['Name']: model for model in read_models(ROOT / 'configs')}
@@ -110,10 +111,11 @@ def test_rows():
 
 
 def test_rendered_files_are_up_to_date():
-    leaderboard = tool('leaderboard')
+    from leaderboard import render as leaderboard
+
     rows = read_rows(ROOT)
-    folder = ROOT / 'docs' / 'leaderboard'
-    stale = 'run python tools/leaderboard.py'
+    folder = ROOT / 'leaderboard'
+    stale = 'run python leaderboard/render.py'
     assert (folder / 'README.md').read_text() == leaderboard.INTRO + leaderboard.markdown(rows), (
         stale
     )
@@ -124,7 +126,7 @@ def test_rendered_files_are_up_to_date():
 
 
 def test_the_page_loads_nothing_from_elsewhere():
-    html = (ROOT / 'docs/leaderboard/index.html').read_text()
+    html = (ROOT / 'leaderboard/index.html').read_text()
     data = json.loads(re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1])
     assert len(data['rows']) == len(read_rows(ROOT))
     markup = html.replace(json.dumps(data, separators=(',', ':')), '')

@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from mmspanet.checkpoints.files import read_state_dict
+from mmspanet.checkpoints.publish import read_state_dict
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[1]
@@ -245,7 +245,7 @@ def test_reproduce_says_what_came_out(shapes_root, tmp_path):
     run(['tools/train.py', CONFIGS['cls'], '--work-dir', tmp_path, *short])
     checkpoint = (tmp_path / 'last_checkpoint').read_text()
     root = tmp_path / 'root'
-    (root / 'docs/leaderboard').mkdir(parents=True)
+    (root / 'leaderboard').mkdir(parents=True)
     (root / 'configs/cls').mkdir(parents=True)
     (root / CONFIGS['cls']).write_text('')
     metafile = root / 'configs/cls/metafile.yml'
@@ -254,7 +254,7 @@ def test_reproduce_says_what_came_out(shapes_root, tmp_path):
     command += ['--work-dir', tmp_path / 'again', *short]
     metafile.write_text(row)  # claims 98.5
     assert 'NOT reproduced' in run(command, check=False)
-    path = root / 'docs/leaderboard/reproduced.yml'
+    path = root / 'leaderboard/reproduced.yml'
     missed = yaml.safe_load(path.read_text())
     top1 = missed[0]['metrics']['top-1']['measured']
     metafile.write_text(row.replace('Top 1 Accuracy: 98.5', f'Top 1 Accuracy: {top1}'))
@@ -343,7 +343,7 @@ def test_fully_sharded_in_two_processes():
     """SPANetV2-B36 under PyTorch's fully_shard: half of it on each, and the same losses."""
     log = run(
         ['-m', 'torch.distributed.run', '--nproc_per_node=2', f'--master_port={free_port()}',
-         'tools/misc/fully_shard.py'],
+         'dev/fully_shard.py'],
         OMP_NUM_THREADS='1',
     )  # fmt: skip
     assert 'process 1 holds 52.1 M of 104.1 M' in log
@@ -352,7 +352,7 @@ def test_fully_sharded_in_two_processes():
 
 def test_long_run(tmp_path):
     """The short form: the figures are written; how flat they are is judged over the whole one."""
-    command = ['tools/misc/long_run.py', '--inference', '40', '--training', '20']
+    command = ['dev/long_run.py', '--inference', '40', '--training', '20']
     run([*command, '--out', tmp_path / 'figures.json'], check=False)
     figures = json.loads((tmp_path / 'figures.json').read_text())
     assert figures['training']['iterations'] == 20
@@ -362,9 +362,9 @@ def test_long_run(tmp_path):
 
 @pytest.mark.parametrize('processes', [1, 2])
 def test_fault_drill(processes, tmp_path):
-    """The short form of tools/misc/fault_drill.sh: real kills, real damage, a disk that is full."""
+    """The short form of dev/fault_injection.sh: real kills, real damage, a disk that is full."""
     log = run(
-        ['tools/misc/fault_drill.py', '--kills', '2', '--damage-every', '2',
+        ['dev/fault_injection.py', '--kills', '2', '--damage-every', '2',
          '--processes', processes, '--work-dir', tmp_path / 'drill'],
         PORT=free_port(),
     )  # fmt: skip

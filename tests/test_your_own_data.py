@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmspanet.data.paths import dataset_paths
-from mmspanet.engine import launch
+from mmspanet import cli
+from mmspanet.datasets.paths import dataset_paths
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / 'docs/your_own_data.md').read_text()
@@ -94,9 +94,9 @@ def test_the_full_model(name, tmp_path):
         assert len(dataset.metainfo.classes) in (5, 6)
     options = re.search(rf'\| {name}\.py \| `(\w+\..*?)` \|\n', PAGE.split('## The full model')[1])
     parser = argparse.ArgumentParser()
-    launch.add_run_options(parser)
+    cli.add_run_options(parser)
     args = parser.parse_args(['full.py', '--cfg-options', *options.group(1).split()])
-    short = launch.load_config(str(tmp_path / 'full.py'), args.cfg_options)
+    short = cli.load_config(str(tmp_path / 'full.py'), args.cfg_options)
     last = short.train_cfg.get('max_epochs') or short.train_cfg.max_iters
     warmup, main = short.param_scheduler
     assert main.end == last

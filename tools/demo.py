@@ -20,11 +20,11 @@ from mmengine.logging import MMLogger
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
-from mmspanet.checkpoints.check import check_checkpoint, check_fit, check_head_width
-from mmspanet.config_files import find_config
-from mmspanet.engine import launch
+from mmspanet import cli
+from mmspanet.apis.config_files import find_config
+from mmspanet.apis.inference import Prediction, Predictor, build_predictor
+from mmspanet.checkpoints.load import check_checkpoint, check_fit, check_head_width
 from mmspanet.errors import InputError, WriteError
-from mmspanet.inference import Prediction, Predictor, build_predictor
 
 IMAGES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 VIDEOS = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.webm')
@@ -61,7 +61,7 @@ def parse_args() -> argparse.Namespace:
         '--deploy', action='store_true', help='fold the backbone into its faster deployed form'
     )
     parser.add_argument('--device', help='such as cuda:0 or cpu; default: the accelerator, if any')
-    launch.add_cfg_options(parser, 'such as model.test_cfg.rcnn.score_thr=0.3')
+    cli.add_cfg_options(parser, 'such as model.test_cfg.rcnn.score_thr=0.3')
     return parser.parse_args()
 
 
@@ -202,7 +202,7 @@ def run(sources: list[Source], predictor: Predictor, score: float, out_dir: Path
 def main() -> None:
     args = parse_args()
     sources = find_sources(args.input, args.out_dir)
-    cfg = launch.load_config(find_config(args.config), args.cfg_options)
+    cfg = cli.load_config(find_config(args.config), args.cfg_options)
     if args.checkpoint:
         check_checkpoint(args.checkpoint)
         check_head_width(cfg, args.checkpoint)
@@ -221,5 +221,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    with launch.one_line_errors():
+    with cli.one_line_errors():
         main()

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from mmspanet.data import shapes
-from mmspanet.engine import launch
+from mmspanet import cli
+from mmspanet.datasets import shapes
 
 WRITERS = dict(coco=shapes.write_coco, ade=shapes.write_ade, imagenet=shapes.write_imagenet)
 
@@ -36,5 +36,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    with launch.one_line_errors():
+    with cli.one_line_errors():
         main()

@@ -22,5 +22,5 @@ say 'testing on held-out images'
 $python tools/test.py "$config" "$(cat "$work_dir/last_checkpoint")" \
     --work-dir "$work_dir" --out "$work_dir/predictions.pkl"
 say "done in $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s after the set-up"
-$python tools/misc/quickstart_report.py "$work_dir" "$work_dir/predictions.pkl"
+$python tools/quickstart_report.py "$work_dir" "$work_dir/predictions.pkl"
 echo "checkpoint       $(cat "$work_dir/last_checkpoint")"

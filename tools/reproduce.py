@@ -1,7 +1,7 @@
 """Test a checkpoint and say whether the claimed figures come out.
 
 The claim is the config's row in configs/*/metafile.yml. The result is appended to
-docs/leaderboard/reproduced.yml, from where tools/leaderboard.py takes it. Exit status: 0
+leaderboard/reproduced.yml, from where leaderboard/render.py takes it. Exit status: 0
 reproduced, 2 not reproduced.
 """
 
@@ -20,12 +20,13 @@ import yaml
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
-from mmspanet.checkpoints.check import check_fit
-from mmspanet.checkpoints.files import file_hash
-from mmspanet.data.paths import check_data
-from mmspanet.engine import launch
+from mmspanet import cli
+from mmspanet.apis.config_files import claimed_metrics
+from mmspanet.checkpoints.load import check_fit, use_checkpoint
+from mmspanet.checkpoints.publish import file_hash
+from mmspanet.datasets.paths import check_data
+from mmspanet.engine import device
 from mmspanet.errors import InputError
-from mmspanet.leaderboard import claimed_metrics
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,7 +42,7 @@ LIBRARIES = ('mmengine', 'mmcv', 'mmdet', 'mmsegmentation', 'mmpretrain')
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    launch.add_run_options(parser)
+    cli.add_run_options(parser)
     parser.add_argument('checkpoint', help='path or URL of the checkpoint')
     parser.add_argument(
         '--tolerance',
@@ -111,9 +112,9 @@ def main() -> int:
     """The exit status."""
     args = parse_args()
     claimed = claimed_metrics(args.root / 'configs', Path(args.config).stem)
-    cfg = launch.start_config(args)
-    launch.use_checkpoint(cfg, args.checkpoint)
-    launch.fit_to_machine(cfg)
+    cfg = cli.run_config(args)
+    use_checkpoint(cfg, args.checkpoint)
+    device.adapt_to_cpu(cfg)
     check_data(cfg, ('test',))
     start = time.monotonic()
     runner = Runner.from_cfg(cfg)
@@ -138,14 +139,14 @@ def main() -> int:
         seconds=round(time.monotonic() - start),
         date=datetime.date.today().isoformat(),
     )
-    path = args.root / 'docs/leaderboard/reproduced.yml'
+    path = args.root / 'leaderboard/reproduced.yml'
     append(path, entry)
     print(f'{"reproduced" if reproduced else "NOT reproduced"}; appended to {path}')
     return 0 if reproduced else 2
 
 
 if __name__ == '__main__':
-    with launch.one_line_errors():
+    with cli.one_line_errors():
         status = main()
-        launch.leave_processes()
+        device.destroy_process_group()
         sys.exit(status)

@@ -7,15 +7,16 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import METRICS
 from mmengine.runner import Runner
 
-from mmspanet.checkpoints.check import check_fit
-from mmspanet.data.paths import check_data
-from mmspanet.engine import launch
+from mmspanet import cli
+from mmspanet.checkpoints.load import check_fit, use_checkpoint
+from mmspanet.datasets.paths import check_data
+from mmspanet.engine import device
 from mmspanet.errors import InputError
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    launch.add_run_options(parser)
+    cli.add_run_options(parser)
     parser.add_argument('checkpoint', help='path or URL of the checkpoint')
     parser.add_argument(
         '--out',
@@ -62,8 +63,8 @@ def augment(cfg: Config) -> None:
 
 def main() -> None:
     args = parse_args()
-    cfg = launch.start_config(args)
-    launch.use_checkpoint(cfg, args.checkpoint)
+    cfg = cli.run_config(args)
+    use_checkpoint(cfg, args.checkpoint)
     segments = cfg.default_scope == 'mmseg'
     if args.out and not segments and not args.out.endswith(('.pkl', '.pickle')):
         raise InputError(f'--out {args.out} must end in .pkl.')
@@ -77,7 +78,7 @@ def main() -> None:
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='mmspanet.DeployHook')]
     if args.tta:
         augment(cfg)
-    launch.fit_to_machine(cfg)
+    device.adapt_to_cpu(cfg)
     check_data(cfg, ('test',))
     runner = Runner.from_cfg(cfg)
     check_fit(runner.model, args.checkpoint)
@@ -89,6 +90,6 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    with launch.one_line_errors():
+    with cli.one_line_errors():
         main()
-        launch.leave_processes()
+        device.destroy_process_group()

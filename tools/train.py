@@ -4,15 +4,16 @@ import argparse
 
 from mmengine.runner import Runner
 
-from mmspanet.checkpoints.check import check_checkpoint, check_fit, newest_whole_checkpoint
-from mmspanet.data.paths import check_data
-from mmspanet.engine import launch
+from mmspanet import cli
+from mmspanet.checkpoints.load import check_checkpoint, check_fit, newest_whole_checkpoint
+from mmspanet.datasets.paths import check_data
+from mmspanet.engine import device
 from mmspanet.errors import InputError
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    launch.add_run_options(parser)
+    cli.add_run_options(parser)
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -30,7 +31,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    cfg = launch.start_config(args)
+    cfg = cli.run_config(args)
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
@@ -47,7 +48,7 @@ def main() -> None:
         cfg.resume, cfg.load_from = True, newest
     if cfg.get('load_from'):
         check_checkpoint(cfg.load_from)
-    launch.fit_to_machine(cfg)
+    device.adapt_to_cpu(cfg)
     check_data(cfg, ('train', 'val'))
     runner = Runner.from_cfg(cfg)
     if cfg.get('resume') and cfg.load_from:
@@ -56,6 +57,6 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    with launch.one_line_errors():
+    with cli.one_line_errors():
         main()
-        launch.leave_processes()
+        device.destroy_process_group()

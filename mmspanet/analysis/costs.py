@@ -11,7 +11,7 @@ from mmengine.config import Config
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from mmspanet.engine import launch
+from mmspanet.apis.build import build_model
 from mmspanet.models import deploy_backbones
 
 aten = torch.ops.aten
@@ -141,7 +141,7 @@ def count_config(cfg: Config, shape: tuple[int, int], deploy: bool = False) -> l
     the field's tables.
     """
     # Built on the CPU first: MMPretrain's ConvNeXt and others read numbers while they are made.
-    model = launch.build_model(cfg).eval().to('meta')
+    model = build_model(cfg).eval().to('meta')
     if deploy:
         deploy_backbones(model)
     images = torch.empty(1, 3, *shape, device='meta')

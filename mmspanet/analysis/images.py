@@ -11,7 +11,7 @@ from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from mmspanet.data.paths import check_data
+from mmspanet.datasets.paths import check_data
 from mmspanet.errors import InputError
 
 SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.ppm'}

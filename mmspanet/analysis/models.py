@@ -13,10 +13,11 @@ from mmengine.logging import MMLogger
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
+from mmspanet import cli
 from mmspanet.analysis.costs import input_size
-from mmspanet.checkpoints.check import check_checkpoint
+from mmspanet.apis.build import build_model
+from mmspanet.checkpoints.load import check_checkpoint
 from mmspanet.checkpoints.safe import forbid_unsafe_loading
-from mmspanet.engine import launch
 from mmspanet.errors import CheckpointError, InputError
 
 RANDOM = 'random weights'
@@ -80,7 +81,7 @@ def read_config(path: str) -> Config:
         InputError: If it is not a valid config, or the library does not have it.
     """
     if '::' not in path:
-        return launch.load_config(path, None)
+        return cli.load_config(path, None)
     try:
         return get_config(path)
     except Exception as error:  # the hub raises plain exceptions of many kinds
@@ -104,7 +105,7 @@ def build_from_config(
     preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor', {})
     torch.manual_seed(seed)
     with _quiet(MMLogger.get_current_instance()):  # it tells how each weight was drawn
-        network = launch.build_model(cfg)
+        network = build_model(cfg)
         network.init_weights()
     if checkpoint is not None:
         load_weights(network, checkpoint)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from . import figures
+from . import plotting
 
 CURVE = (3.5, 3.3)  # inches: a panel as wide as a phone shows its text at its own size
 TILE = (1.8, 2.0)
@@ -64,12 +64,12 @@ class Section:
 
 
 def curve() -> Figure:
-    """An empty figure for curves; draw it inside :func:`.figures.style`."""
+    """An empty figure for curves; draw it inside :func:`.plotting.style`."""
     return Figure(figsize=CURVE)
 
 
 def tile() -> Figure:
-    """An empty figure for a small picture; draw it inside :func:`.figures.style`."""
+    """An empty figure for a small picture; draw it inside :func:`.plotting.style`."""
     return Figure(figsize=TILE)
 
 
@@ -79,7 +79,7 @@ def inline_svg(figure: Figure, key: str) -> str:
     Text stays text; the ids inside start with ``key``, so that several can share a page.
     """
     file = io.StringIO()
-    with figures.style(), mpl.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': key}):
+    with plotting.style(), mpl.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': key}):
         figure.savefig(
             file, format='svg', transparent=True, metadata={'Date': None, 'Creator': None}
         )

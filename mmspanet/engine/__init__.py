@@ -1,17 +1,1 @@
-from .hooks import (
-    CollectInWorkDirHook,
-    DeployHook,
-    DrawInRGBHook,
-    EpochSeedHook,
-    FiniteWeightsHook,
-)
-from .layer_decay import LayerDecayOptimWrapperConstructor
-
-__all__ = [
-    'CollectInWorkDirHook',
-    'DeployHook',
-    'DrawInRGBHook',
-    'EpochSeedHook',
-    'FiniteWeightsHook',
-    'LayerDecayOptimWrapperConstructor',
-]
+"""Hooks, the optimizer constructor and what a Runner needs of the machine."""

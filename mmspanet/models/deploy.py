@@ -34,7 +34,7 @@ from .metaformer import Downsample, MetaFormerBlock, Mlp
 from .spam import SPAM, SpectralMixer
 from .srf import GainCache, SpectralRescalingFilter
 
-# Measured on CPUs, see docs/performance.md.
+# Measured on CPUs, see benchmarks/README.md.
 LARGEST_MATRIX = 28  # points of an axis up to which matrix products beat the FFT
 TILE = 8192  # positions of a map, all images together
 

@@ -7,10 +7,10 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-from mmspanet.analysis import figures
+from mmspanet.analysis import plotting
 from mmspanet.analysis.report import Panel, Row, Section, curve, inline_svg, page, tile
 
-TEMPLATE = Path(__file__).parents[2] / 'tools/misc/spectral_report.html'
+TEMPLATE = Path(__file__).parents[2] / 'tools/analysis_tools/spectral_report.html'
 
 
 class Page(HTMLParser):
@@ -33,7 +33,7 @@ class Page(HTMLParser):
 
 
 def drawn(key: str, figure) -> str:
-    with figures.style():
+    with plotting.style():
         figure.subplots().plot([0, 1], [1, 0], marker='o', label='a curve')
     return inline_svg(figure, key)
 

@@ -13,7 +13,7 @@ from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.utils import digit_version
 
 from mmspanet.checkpoints import safe
-from mmspanet.checkpoints.files import read_checkpoint
+from mmspanet.checkpoints.publish import read_checkpoint
 from mmspanet.errors import CheckpointError
 
 
@@ -87,7 +87,7 @@ def test_the_libraries_can_not_fall_back(tmp_path):
     script = f"""
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
-from mmspanet.checkpoints.files import read_checkpoint
+from mmspanet.checkpoints.publish import read_checkpoint
 from mmspanet.checkpoints.safe import check_for_foreign_code, forbid_unsafe_loading
 forbid_unsafe_loading()
 check_for_foreign_code({str(tmp_path / 'good.pth')!r})  # as before a run is resumed

@@ -14,7 +14,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.utils import digit_version
 from torch import nn
 
-from mmspanet.engine import launch
+from mmspanet.engine import device
 from mmspanet.errors import InputError
 from tests.models.test_spanetv2 import random_model
 
@@ -52,7 +52,7 @@ def build(file: str, **changes):
     for name, options in changes.items():
         cfg.model[name].update(options)
     init_default_scope(cfg.default_scope)
-    launch.replace_sync_bn(cfg.model)
+    device.replace_sync_bn(cfg.model)
     torch.manual_seed(0)
     model = MODELS.build(cfg.model).eval()
     for module in model.modules():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmspanet.engine import DrawInRGBHook, EpochSeedHook
+from mmspanet.engine.hooks import DrawInRGBHook, EpochSeedHook
 
 
 def test_mmpretrains_pictures_have_the_right_colours(tmp_path):

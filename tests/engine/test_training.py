@@ -7,10 +7,11 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmspanet.checkpoints.check import check_fit, newest_whole_checkpoint
-from mmspanet.checkpoints.files import read_checkpoint
-from mmspanet.data import shapes
-from mmspanet.engine import launch
+from mmspanet import cli
+from mmspanet.checkpoints.load import check_fit, newest_whole_checkpoint
+from mmspanet.checkpoints.publish import read_checkpoint
+from mmspanet.datasets import shapes
+from mmspanet.engine import device
 from mmspanet.errors import CheckpointError, DivergedError
 
 pytest.importorskip('mmpretrain')
@@ -42,12 +43,12 @@ def make_runner(data_root, work_dir, epochs, **options):
         changes[f'{part}_dataloader.dataset.data_root'] = str(data_root)
         changes[f'{part}_dataloader.num_workers'] = 0
         changes[f'{part}_dataloader.persistent_workers'] = False
-    cfg = launch.load_config(str(CONFIG), changes | options)
+    cfg = cli.load_config(str(CONFIG), changes | options)
     cfg.work_dir = str(work_dir)
     cfg.experiment_name = f'{work_dir.name}_{epochs}_{id(cfg)}'
     cfg.load_from = newest_whole_checkpoint(str(work_dir))
     cfg.resume = cfg.load_from is not None
-    launch.fit_to_machine(cfg)
+    device.adapt_to_cpu(cfg)
     return Runner.from_cfg(cfg)
 
 

@@ -12,11 +12,11 @@ import torch
 from mmengine.device import get_device
 from rich.progress import track
 
-from mmspanet.analysis import feature_spectrum as spectra
-from mmspanet.analysis import figures, images
-from mmspanet.analysis.blocks import find_blocks
+from mmspanet import cli
+from mmspanet.analysis import images, plotting
+from mmspanet.analysis.inside import feature_spectrum as spectra
+from mmspanet.analysis.inside.blocks import find_blocks
 from mmspanet.analysis.models import Model, build, read_config
-from mmspanet.engine import launch
 
 
 def parse_args() -> argparse.Namespace:
@@ -81,7 +81,7 @@ def main() -> None:
         size = size or model.input_size
         drawn[model.title] = measure(model, paths, size, args)
     figure = spectra.draw_models(drawn)
-    written = figures.save_figure(figure, spectra.table(drawn), args.out_dir / 'feature_spectrum')
+    written = plotting.save_figure(figure, spectra.table(drawn), args.out_dir / 'feature_spectrum')
     sides = 'their own size' if args.policy == 'keep' else f'{size} x {size} pixels ({args.policy})'
     print(f'{len(paths)} images of {sides}, {args.profile} profile')
     for path in written:
@@ -90,5 +90,5 @@ def main() -> None:
 
 if __name__ == '__main__':
     torch.set_grad_enabled(False)
-    with launch.one_line_errors():
+    with cli.one_line_errors():
         main()

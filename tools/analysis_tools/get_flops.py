@@ -13,8 +13,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from mmspanet import cli
 from mmspanet.analysis.costs import KINDS, ModuleCost, count_config, default_shape
-from mmspanet.engine import launch
 
 # What is added to the total with each kind.
 SUMS = (
@@ -54,7 +54,7 @@ def show(costs: list[ModuleCost], depth: int) -> None:
 
 def main() -> None:
     args = parse_args()
-    cfg = launch.load_config(args.config, None)
+    cfg = cli.load_config(args.config, None)
     shape = tuple(args.shape) if args.shape else default_shape(cfg)
     costs = count_config(cfg, shape, args.deploy)
     print(f'{args.config}: one image of {shape[0]} x {shape[1]} pixels')
@@ -69,5 +69,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    with launch.one_line_errors():
+    with cli.one_line_errors():
         main()

@@ -15,19 +15,20 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from mmspanet.analysis import figures, graph_spectrum
-from mmspanet.analysis.grid import Grid
+from mmspanet import cli
+from mmspanet.analysis import plotting
 from mmspanet.analysis.images import crop, read_image
-from mmspanet.analysis.models import Model, build
-from mmspanet.analysis.spam_response import (
+from mmspanet.analysis.inside.spam_response import (
     depthwise_kernels,
     find_backbone,
     head_responses,
     local_response,
     mixer_inputs,
 )
-from mmspanet.data.shapes import make_scene
-from mmspanet.engine import launch
+from mmspanet.analysis.models import Model, build
+from mmspanet.analysis.theory import sweeps
+from mmspanet.analysis.theory.grid import Grid
+from mmspanet.datasets.shapes import make_scene
 from mmspanet.errors import InputError
 
 
@@ -54,24 +55,22 @@ def draw_theory(args: argparse.Namespace, model: Model | None) -> None:
     rng = np.random.default_rng(args.seed)
     grid = Grid(args.grid, args.grid, periodic=True)
     unsigned, signed = (
-        graph_spectrum.convolution_sweep(grid, args.windows, args.kernels, rng, signs)
+        sweeps.convolution_sweep(grid, args.windows, args.kernels, rng, signs)
         for signs in (False, True)
     )
     # The first odd window that reaches all nodes.
     windows = [*args.windows, args.grid | 1]
-    attention = graph_spectrum.attention_sweep(
-        grid, track(windows, 'self-attention'), args.heads, rng
-    )
-    sharp = graph_spectrum.attention_sweep(
+    attention = sweeps.attention_sweep(grid, track(windows, 'self-attention'), args.heads, rng)
+    sharp = sweeps.attention_sweep(
         grid, track(windows, 'self-attention, logits x 4'), args.heads, rng, sharpness=4
     )
-    save(args, 'windows', graph_spectrum.draw_windows(grid, unsigned, attention, sharp))
-    save(args, 'summaries', graph_spectrum.draw_summaries(grid, unsigned, signed, attention, sharp))
+    save(args, 'windows', sweeps.draw_windows(grid, unsigned, attention, sharp))
+    save(args, 'summaries', sweeps.draw_summaries(grid, unsigned, signed, attention, sharp))
     kernels = depthwise_kernels(model.backbone) if model else {}
     learned = {k: kernels[k] for k in kernels if k in args.windows}
     name = 'of the model, random weights' if args.checkpoint is None else 'of the model'
-    save(args, 'signs', graph_spectrum.draw_signs(grid, unsigned, signed, learned, name))
-    save(args, 'eigenbasis', graph_spectrum.draw_eigenbasis(14, 5, rng))
+    save(args, 'signs', sweeps.draw_signs(grid, unsigned, signed, learned, name))
+    save(args, 'eigenbasis', sweeps.draw_eigenbasis(14, 5, rng))
 
 
 def draw_model(args: argparse.Namespace, model: Model) -> None:
@@ -82,8 +81,8 @@ def draw_model(args: argparse.Namespace, model: Model) -> None:
         (item.stage, item.block): local_response(item.mixer, item.x, seed=args.seed)
         for item in track(inputs, 'mixers at the image')
     }
-    save(args, 'spam', graph_spectrum.draw_spam(heads, local))
-    attention = graph_spectrum.draw_attention(inputs)
+    save(args, 'spam', sweeps.draw_spam(heads, local))
+    attention = sweeps.draw_attention(inputs)
     if attention:
         save(args, 'attention', attention)
 
@@ -97,10 +96,8 @@ def image(args: argparse.Namespace, size: int) -> torch.Tensor:
     return torch.from_numpy(resized[..., ::-1].copy()).permute(2, 0, 1)
 
 
-def save(
-    args: argparse.Namespace, name: str, drawn: tuple[figures.Figure, graph_spectrum.Rows]
-) -> None:
-    for path in figures.save_figure(*drawn, args.out_dir / name):
+def save(args: argparse.Namespace, name: str, drawn: tuple[plotting.Figure, sweeps.Rows]) -> None:
+    for path in plotting.save_figure(*drawn, args.out_dir / name):
         print(path)
 
 
@@ -124,5 +121,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    with launch.one_line_errors():
+    with cli.one_line_errors():
         main()

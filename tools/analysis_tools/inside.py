@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 from mmengine.device import get_device
 from rich.progress import track
 
-from mmspanet.analysis import figures, grad_cam, images, modulators, receptive_field, srf_gain
-from mmspanet.analysis.blocks import find_blocks
+from mmspanet import cli
+from mmspanet.analysis import images, plotting
+from mmspanet.analysis.inside import grad_cam, modulators, receptive_field, srf_gain
+from mmspanet.analysis.inside.blocks import find_blocks
 from mmspanet.analysis.models import RANDOM, build, read_config
-from mmspanet.engine import launch
 
 
 def parse_args() -> argparse.Namespace:
@@ -54,9 +55,9 @@ def main() -> None:
     written = []
 
     def save(name: str, figure: Figure, rows: list[dict[str, Any]]) -> None:
-        with figures.style():
+        with plotting.style():
             figure.suptitle(model.title)
-        written.extend(figures.save_figure(figure, rows, args.out_dir / name))
+        written.extend(plotting.save_figure(figure, rows, args.out_dir / name))
 
     gains = srf_gain.head_gains(model.backbone)
     save('srf_gains', srf_gain.draw_gains(gains), srf_gain.table(gains))
@@ -97,5 +98,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    with launch.one_line_errors():
+    with cli.one_line_errors():
         main()

@@ -21,30 +21,29 @@ from rich.progress import track
 from torch import Tensor, nn
 
 import mmspanet
-from mmspanet.analysis import (
+from mmspanet import cli
+from mmspanet.analysis import images, plotting
+from mmspanet.analysis.inside import (
     feature_spectrum,
-    figures,
     grad_cam,
-    graph_spectrum,
-    images,
     modulators,
     receptive_field,
     srf_gain,
 )
-from mmspanet.analysis.blocks import find_blocks
-from mmspanet.analysis.grid import Grid
-from mmspanet.analysis.models import RANDOM, Model, build, read_config
-from mmspanet.analysis.report import Panel, Row, Section, curve, inline_svg, page, tile
-from mmspanet.analysis.spam_response import (
+from mmspanet.analysis.inside.blocks import find_blocks
+from mmspanet.analysis.inside.spam_response import (
     depthwise_kernels,
     head_responses,
     local_response,
     mixer_inputs,
 )
-from mmspanet.checkpoints.files import file_hash
-from mmspanet.engine import launch
+from mmspanet.analysis.models import RANDOM, Model, build, read_config
+from mmspanet.analysis.report import Panel, Row, Section, curve, inline_svg, page, tile
+from mmspanet.analysis.theory import sweeps
+from mmspanet.analysis.theory.grid import Grid
+from mmspanet.checkpoints.publish import file_hash
 
-TEMPLATE = Path(__file__).parents[1] / 'misc' / 'spectral_report.html'
+TEMPLATE = Path(__file__).parent / 'spectral_report.html'
 PEERS = (
     'mmpretrain::convnext/convnext-tiny_32xb128_in1k.py',
     'mmpretrain::swin_transformer/swin-tiny_16xb64_in1k.py',
@@ -154,7 +153,7 @@ def spectrum_section(
     }
     draw = Drawing('features')
     panels = []
-    with figures.style():
+    with plotting.style():
         for title, spectra in measured.items():
             figure = curve()
             feature_spectrum.draw_spectra(figure.subplots(), spectra, title)
@@ -185,7 +184,7 @@ def gain_section(model: Model) -> Section:
     limit = srf_gain.colour_limit(gains)
     draw = Drawing('filters')
     rows = []
-    with figures.style():
+    with plotting.style():
         for stage in sorted({gain.stage for gain in gains}):
             own = [gain for gain in gains if gain.stage == stage]
             tiles = []
@@ -222,7 +221,7 @@ def gain_section(model: Model) -> Section:
 def modulator_section(model: Model, pictures: Pictures, count: int) -> Section:
     draw = Drawing('modulators')
     names, rows, maps = [], [], []
-    with figures.style():
+    with plotting.style():
         for name, picture in track(pictures.some(count), 'modulators'):
             x = pictures.input_of(model, picture)
             own = modulators.modulator_maps(model.backbone, x)
@@ -253,7 +252,7 @@ def modulator_section(model: Model, pictures: Pictures, count: int) -> Section:
 def field_section(models: Sequence[Model], pictures: Pictures, count: int) -> Section:
     draw = Drawing('fields')
     rows, measured = [], {}
-    with figures.style():
+    with plotting.style():
         for model in models:
             ends = pictures.stage_ends(model)
             stream = pictures.stream(model, count, 1, 'receptive fields')
@@ -289,7 +288,7 @@ def cam_section(model: Model, pictures: Pictures, count: int) -> Section:
     draw = Drawing('cams')
     ends = pictures.stage_ends(model)
     names, rows, cams = [], [], []
-    with figures.style():
+    with plotting.style():
         for name, picture in track(pictures.some(count), 'Grad-CAM'):
             x = pictures.input_of(model, picture)
             own = [grad_cam.grad_cam(model, layer, x) for layer in ends.values()]
@@ -321,15 +320,15 @@ def window_sections(model: Model, seed: int) -> list[Section]:
     """The argument: response against window size, and with signs; the model's kernels beside."""
     rng, grid = np.random.default_rng(seed), Grid(TORUS, TORUS, periodic=True)
     unsigned, signed = (
-        graph_spectrum.convolution_sweep(grid, WINDOWS, 200, rng, signs) for signs in (False, True)
+        sweeps.convolution_sweep(grid, WINDOWS, 200, rng, signs) for signs in (False, True)
     )
     every = (*WINDOWS, TORUS + 1)  # the first odd window that reaches all nodes
-    attention = graph_spectrum.attention_sweep(grid, track(every, 'attention'), 5, rng)
-    sharp = graph_spectrum.attention_sweep(grid, track(every, 'sharp attention'), 5, rng, 4)
+    attention = sweeps.attention_sweep(grid, track(every, 'attention'), 5, rng)
+    sharp = sweeps.attention_sweep(grid, track(every, 'sharp attention'), 5, rng, 4)
     kernels = depthwise_kernels(model.backbone)
     learned = {k: kernels[k] for k in kernels if k in WINDOWS}
-    windows = graph_spectrum.draw_windows(grid, unsigned, attention, sharp)
-    signs = graph_spectrum.draw_signs(grid, unsigned, signed, learned, model.title)
+    windows = sweeps.draw_windows(grid, unsigned, attention, sharp)
+    signs = sweeps.draw_signs(grid, unsigned, signed, learned, model.title)
     return [
         wide_section(
             'windows',
@@ -373,10 +372,10 @@ def mixer_sections(model: Model, pictures: Pictures, seed: int) -> list[Section]
             f'mixer for small changes of its input at the image {name}: gain, and the share of '
             'the answer that keeps its frequency.',
             'Large changes of the input: the mixer is not linear. The construction is ours.',
-            *graph_spectrum.draw_spam(heads, local),
+            *sweeps.draw_spam(heads, local),
         )
     ]
-    attention = graph_spectrum.draw_attention(inputs)
+    attention = sweeps.draw_attention(inputs)
     if attention:
         shows = f"Gain by frequency of each head's attention matrix at the image {name}, per block."
         shows_not = 'What the values hold: the matrix alone is looked at.'
@@ -386,7 +385,7 @@ def mixer_sections(model: Model, pictures: Pictures, seed: int) -> list[Section]
 
 
 def wide_section(
-    key: str, title: str, shows: str, shows_not: str, figure: Figure, table: graph_spectrum.Rows
+    key: str, title: str, shows: str, shows_not: str, figure: Figure, table: sweeps.Rows
 ) -> Section:
     """A section of one figure of page width."""
     panel = Drawing(key).panel(figure, title, 'wide')
@@ -442,5 +441,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    with launch.one_line_errors():
+    with cli.one_line_errors():
         main()

@@ -19,9 +19,10 @@ from mmengine.runner import load_checkpoint
 from mmengine.utils import digit_version
 from rich.console import Console
 
+from mmspanet import cli
 from mmspanet.analysis.costs import input_size
-from mmspanet.checkpoints.check import check_checkpoint, check_fit, check_head_width
-from mmspanet.engine import launch
+from mmspanet.apis.build import build_model
+from mmspanet.checkpoints.load import check_checkpoint, check_fit, check_head_width
 from mmspanet.errors import InputError
 
 
@@ -44,13 +45,13 @@ def parse_args() -> argparse.Namespace:
         '(detection), the crop (segmentation), the training size (classification)',
     )
     parser.add_argument('--dynamic-batch', action='store_true', help='any number of images')
-    launch.add_cfg_options(parser, 'such as model.test_cfg.mode=slide')
+    cli.add_cfg_options(parser, 'such as model.test_cfg.mode=slide')
     return parser.parse_args()
 
 
 def build(cfg: Config, checkpoint: str | None) -> Any:
     """The config's model in test mode, with the checkpoint's weights."""
-    model = launch.build_model(cfg).eval()
+    model = build_model(cfg).eval()
     if checkpoint:
         check_checkpoint(checkpoint)
         check_head_width(cfg, checkpoint)
@@ -100,7 +101,7 @@ def main() -> None:
     check_environment()
     from mmspanet.deployment import export, parts
 
-    cfg = launch.load_config(args.config, args.cfg_options)
+    cfg = cli.load_config(args.config, args.cfg_options)
     size = tuple(args.size) if args.size else image_size(cfg)
     model = build(cfg, args.checkpoint)
     cut = parts.backbone_parts if args.part == 'backbone' else parts.model_parts
@@ -122,5 +123,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    with launch.one_line_errors():
+    with cli.one_line_errors():
         main()

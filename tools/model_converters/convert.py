@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
+from mmspanet import cli
 from mmspanet.checkpoints import model_from_authors, model_to_authors
-from mmspanet.checkpoints.check import check_checkpoint
-from mmspanet.checkpoints.files import read_state_dict
-from mmspanet.engine import launch
+from mmspanet.checkpoints.load import check_checkpoint
+from mmspanet.checkpoints.publish import read_state_dict
 
 TRANSLATIONS = dict(ours=model_from_authors, authors=model_to_authors)
 
@@ -30,5 +30,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    with launch.one_line_errors():
+    with cli.one_line_errors():
         main()

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from mmspanet.checkpoints.check import check_checkpoint
-from mmspanet.checkpoints.files import publish
-from mmspanet.engine import launch
+from mmspanet import cli
+from mmspanet.checkpoints.load import check_checkpoint
+from mmspanet.checkpoints.publish import publish
 
 
 def main() -> None:
@@ -18,5 +18,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    with launch.one_line_errors():
+    with cli.one_line_errors():
         main()

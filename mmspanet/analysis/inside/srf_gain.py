@@ -1,0 +1,179 @@
+"""What the spectral re-scaling filters (SRF) of a SPANetV2 let pass: their gains by frequency."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import nn
+
+from mmspanet.analysis import plotting
+from mmspanet.errors import InputError
+from mmspanet.models.spam import SpectralMixer
+from mmspanet.models.srf import SpectralRescalingFilter
+
+from .feature_spectrum import NYQUIST, radial_profile
+from .spam_response import find_backbone, rescaling_gain
+
+INITIAL = 0.5  # sigmoid(0), about which every filter starts (raw values of std 0.02)
+
+
+@dataclass(frozen=True)
+class HeadGain:
+    """The mean gain of one head in one stage, over the head's channels and the stage's blocks.
+
+    Attributes:
+        stage: From 1.
+        head: From 1.
+        kernel_size: Of the head's depthwise convolution.
+        gain: (H, W) on the whole plane of frequencies, zero frequency first.
+        spread: Standard deviation over channels and blocks, (H, W).
+    """
+
+    stage: int
+    head: int
+    kernel_size: int
+    gain: np.ndarray
+    spread: np.ndarray
+
+    @property
+    def label(self) -> str:
+        """What figures call it."""
+        return f'head {self.head}, {self.kernel_size}x{self.kernel_size}'
+
+
+def head_gains(model: nn.Module) -> list[HeadGain]:
+    """Mean gain per stage and head of a SPANetV2, at the size that its filters are stored for.
+
+    A half plane of n columns belongs to maps of 2n - 2 or 2n - 1 columns: to the latter where the
+    map is that high, too.
+
+    Raises:
+        InputError: If the model has no SPAM mixer.
+    """
+    gains = []
+    for number, stage in enumerate(find_backbone(model).stages, 1):
+        spams = [m for m in stage.modules() if isinstance(m, SpectralMixer)]
+        if not spams:
+            continue
+        planes = np.stack([rescaling_gain(spam.srf, _stored_size(spam.srf)) for spam in spams])
+        convs: Any = spams[0].convs
+        kernels = [conv.kernel_size[0] for conv in convs]
+        for head, own in enumerate(np.split(planes, len(kernels), axis=1), 1):
+            mean, spread = own.mean(axis=(0, 1)), own.std(axis=(0, 1))
+            gains.append(HeadGain(number, head, kernels[head - 1], mean, spread))
+    if not gains:
+        raise InputError('The model has no SPAM mixer: choose a SPANetV2 with SPAM in a stage.')
+    return gains
+
+
+def draw_profiles(axes: Axes, gains: Sequence[HeadGain]) -> None:
+    """Radial mean of each head's gain in one stage, against the initial 0.5."""
+    for gain, colour in zip(gains, plotting.COLOURS, strict=False):
+        frequency, values = radial_profile(gain.gain)
+        axes.plot(frequency / NYQUIST, values, color=colour, marker='o', label=gain.label)
+    axes.axhline(INITIAL, color='0.5', linewidth=0.8, linestyle=':', label='initial 0.5')
+    axes.set(
+        xlabel='frequency / Nyquist of the map',
+        ylabel='mean gain',
+        xlim=(0, 1.02),
+        title=f'stage {gains[0].stage}',
+    )
+
+
+def draw_map(axes: Axes, gain: HeadGain, limit: float) -> Any:
+    """A head's mean gain on the plane of frequencies, zero in the middle; the drawn image.
+
+    ``limit`` is the largest distance from 0.5 on the colour scale.
+    """
+    height, width = gain.gain.shape
+    axes.grid(False)
+    image = axes.imshow(
+        np.fft.fftshift(gain.gain),
+        # Pixel edges, so that zero frequency is the middle of its pixel.
+        extent=(*_edges(width), *_edges(height)[::-1]),
+        cmap='PuOr_r',
+        vmin=INITIAL - limit,
+        vmax=INITIAL + limit,
+        interpolation='nearest',
+        aspect='equal',
+    )
+    axes.set(xticks=[-0.5, 0, 0.5], yticks=[-0.5, 0, 0.5])
+    axes.set_title(f'stage {gain.stage}, {gain.label}')
+    return image
+
+
+def colour_limit(gains: Sequence[HeadGain]) -> float:
+    """The largest distance of a mean gain from 0.5."""
+    return max(float(np.abs(gain.gain - INITIAL).max()) for gain in gains)
+
+
+def draw_gains(gains: Sequence[HeadGain]) -> Figure:
+    """A row per stage: the maps of its heads, then their radial profiles."""
+    stages = sorted({gain.stage for gain in gains})
+    heads = max(gain.head for gain in gains)
+    limit = colour_limit(gains)
+    with plotting.style():
+        figure = Figure(figsize=(plotting.PAGE_WIDTH * 1.5, 2.3 * len(stages)))
+        rows = figure.subplots(
+            len(stages), heads + 1, squeeze=False, width_ratios=[1] * heads + [1.7]
+        )
+        for row, stage in zip(rows, stages, strict=True):
+            own = [gain for gain in gains if gain.stage == stage]
+            for axes, gain in zip(row, own, strict=False):
+                image = draw_map(axes, gain, limit)
+            row[0].set_ylabel('cycles per position')
+            draw_profiles(row[-1], own)
+        for axes in rows[-1][:-1]:
+            axes.set_xlabel('cycles per position')
+        handles, labels = rows[0][-1].get_legend_handles_labels()
+        figure.legend(handles, labels, loc='outside lower right', ncols=5)
+        figure.colorbar(image, ax=rows[:, heads - 1], label='mean gain', shrink=0.6)
+    return figure
+
+
+def table(gains: Sequence[HeadGain]) -> list[dict[str, Any]]:
+    """What :func:`draw_gains` draws: maps, one row per frequency; profiles have ky and kx empty."""
+    rows = []
+    for gain in gains:
+        head = dict(stage=gain.stage, head=gain.head, kernel_size=gain.kernel_size)
+        ky, kx = (np.fft.fftfreq(side) for side in gain.gain.shape)
+        rows += [
+            head
+            | {
+                'drawn as': 'map',
+                'ky in cycles per position': round(float(y), 6),
+                'kx in cycles per position': round(float(x), 6),
+                'radius in cycles per position': round(float(np.hypot(y, x)), 6),
+                'mean gain': round(float(gain.gain[i, j]), 6),
+                'standard deviation': round(float(gain.spread[i, j]), 6),
+            }
+            for i, y in enumerate(ky)
+            for j, x in enumerate(kx)
+        ]
+        rows += [
+            head
+            | {
+                'drawn as': 'profile',
+                'ky in cycles per position': '',
+                'kx in cycles per position': '',
+                'radius in cycles per position': round(float(frequency), 6),
+                'mean gain': round(float(value), 6),
+                'standard deviation': '',
+            }
+            for frequency, value in zip(*radial_profile(gain.gain), strict=True)
+        ]
+    return rows
+
+
+def _stored_size(srf: SpectralRescalingFilter) -> tuple[int, int]:
+    height, half = srf.filter.shape[1:]
+    odd = 2 * half - 1
+    return height, odd if height == odd else 2 * half - 2
+
+
+def _edges(side: int) -> tuple[float, float]:
+    shifted = np.fft.fftshift(np.fft.fftfreq(side))
+    return float(shifted[0] - 0.5 / side), float(shifted[-1] + 0.5 / side)

@@ -1,0 +1,25 @@
+"""Build the model of a config without a Runner."""
+
+import copy
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+
+from mmspanet.engine.device import replace_sync_bn
+
+
+def build_model(cfg: Config) -> Any:
+    """The model of a config as one process can have it on any device, without the Runner.
+
+    A pretrained file that the config names for its backbone is not read, SyncBN is BN. The
+    library's own random initialisation is drawn by ``init_weights()``.
+    """
+    init_default_scope(cfg.default_scope)
+    settings = copy.deepcopy(cfg.model)
+    if (settings.backbone.get('init_cfg') or {}).get('type') == 'Pretrained':
+        settings.backbone.init_cfg = None
+    replace_sync_bn(settings)
+    if 'data_preprocessor' in cfg:
+        settings.setdefault('data_preprocessor', cfg.data_preprocessor)
+    return MODELS.build(settings)

@@ -1,0 +1,182 @@
+"""Predictions for single images by the libraries' own inferencers, in one form for all tasks."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from mmspanet.datasets.meta import metainfo
+from mmspanet.errors import InputError
+from mmspanet.models import deploy_backbones
+
+SMALLEST_PICTURE = 256  # pixels of the shorter side, for a classifier's text to be readable
+
+
+@dataclass
+class Prediction:
+    """What was predicted for one image.
+
+    Attributes:
+        picture: The image with the prediction drawn into it, uint8 BGR of shape (H, W, 3); a
+            classifier's is enlarged where the text would not fit.
+        record: The prediction as JSON can hold it.
+        label_map: A segmentor's classes by pixel, uint8 of shape (H, W); else None.
+    """
+
+    picture: np.ndarray
+    record: dict[str, Any]
+    label_map: np.ndarray | None = None
+
+
+class Predictor(ABC):
+    """A model with its test pipeline, called with one image at a time.
+
+    Several predictors of different libraries live in one process: each is built in the scope
+    of its library, whichever scope is the process's default at the time.
+
+    Args:
+        cfg: The config of a training or test run.
+        checkpoint: Path or URL; None leaves the weights at random.
+        device: Such as ``cuda:0``; None takes the accelerator if there is one.
+    """
+
+    inferencer: Any  # the library's own
+
+    def __init__(self, cfg: Config, checkpoint: str | None = None, device: str | None = None):
+        with DefaultScope.overwrite_default_scope(cfg.default_scope):
+            self.meta = dataset_meta(cfg)
+            self.build(cfg, checkpoint, device)
+
+    @abstractmethod
+    def build(self, cfg: Config, checkpoint: str | None, device: str | None) -> None:
+        """Make the library's inferencer."""
+
+    def switch_to_deploy(self) -> None:
+        """Bring the model's SPANetV2 into its faster deployed form, for good."""
+        deploy_backbones(self.inferencer.model)
+
+    @abstractmethod
+    def predict(self, image: np.ndarray, score: float) -> Prediction:
+        """Predict for a uint8 BGR image of shape (H, W, 3), as OpenCV reads it.
+
+        Args:
+            image: The image.
+            score: Detections below this score are not drawn.
+        """
+
+
+class Detector(Predictor):
+    """Boxes and masks; the record is that of MMDetection's DetInferencer, with class names."""
+
+    def build(self, cfg: Config, checkpoint: str | None, device: str | None) -> None:
+        """Make the library's inferencer."""
+        from mmdet.apis import DetInferencer
+
+        self.inferencer = DetInferencer(cfg, checkpoint, device, show_progress=False)
+        self.meta = self.inferencer.model.dataset_meta | self.meta
+        self.inferencer.visualizer.dataset_meta = self.meta
+
+    def predict(self, image: np.ndarray, score: float) -> Prediction:
+        """Boxes above ``score`` are drawn, all are in the record."""
+        (sample,) = self.inferencer(image, return_datasamples=True)['predictions']
+        picture = draw(self.inferencer.visualizer, image, sample, pred_score_thr=score)
+        record = self.inferencer.pred2dict(sample)
+        record['classes'] = [self.meta['classes'][label] for label in record['labels']]
+        return Prediction(picture, record)
+
+
+class Segmentor(Predictor):
+    """Classes by pixel; the record holds each class's share of the image, largest first."""
+
+    def build(self, cfg: Config, checkpoint: str | None, device: str | None) -> None:
+        """Make the library's inferencer."""
+        from mmseg.apis import MMSegInferencer
+
+        self.inferencer = MMSegInferencer(cfg, checkpoint, device=device)
+        self.inferencer.show_progress = False
+        self.meta = self.inferencer.model.dataset_meta | self.meta
+        self.inferencer.visualizer.set_dataset_meta(self.meta['classes'], self.meta['palette'])
+        self.inferencer.visualizer.alpha = 0.6
+
+    def predict(self, image: np.ndarray, score: float) -> Prediction:
+        """A class for each pixel; ``score`` plays no part."""
+        sample = self.inferencer(image, return_datasamples=True)
+        label_map = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
+        labels, counts = np.unique(label_map, return_counts=True)
+        by_size = sorted(zip(counts.tolist(), labels.tolist(), strict=True), reverse=True)
+        shares = [
+            dict(
+                label=label, **{'class': self.meta['classes'][label]}, share=count / label_map.size
+            )
+            for count, label in by_size
+        ]
+        picture = draw(self.inferencer.visualizer, image, sample)
+        return Prediction(picture, dict(shares=shares), label_map)
+
+
+class Classifier(Predictor):
+    """One class; the record holds the five with the highest scores."""
+
+    def build(self, cfg: Config, checkpoint: str | None, device: str | None) -> None:
+        """Make the library's inferencer."""
+        from mmpretrain import ImageClassificationInferencer
+        from mmpretrain.visualization import UniversalVisualizer
+
+        self.inferencer = ImageClassificationInferencer(cfg, checkpoint or False, device)
+        self.classes = self.meta.get('classes') or self.inferencer.classes
+        self.visualizer = UniversalVisualizer()
+
+    def predict(self, image: np.ndarray, score: float) -> Prediction:
+        """The five best classes; ``score`` plays no part."""
+        (batch,) = self.inferencer.preprocess([image])
+        (sample,) = self.inferencer.forward(batch)
+        scores, labels = sample.pred_score.topk(min(5, len(sample.pred_score)))
+        top = [
+            dict(label=label, **{'class': self.classes[label]}, score=score)
+            for score, label in zip(scores.tolist(), labels.tolist(), strict=True)
+        ]
+        resize = SMALLEST_PICTURE if min(image.shape[:2]) < SMALLEST_PICTURE else None
+        rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        picture = self.visualizer.visualize_cls(rgb, sample, self.classes, resize=resize)
+        return Prediction(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), dict(top=top))
+
+
+PREDICTORS: dict[str, type[Predictor]] = dict(
+    mmdet=Detector, mmseg=Segmentor, mmpretrain=Classifier
+)
+
+
+def build_predictor(
+    cfg: Config, checkpoint: str | None = None, device: str | None = None
+) -> Predictor:
+    """The predictor of a config, by its default scope.
+
+    Raises:
+        InputError: If the config is of no library that we know, or has no test data set.
+    """
+    if cfg.get('default_scope') not in PREDICTORS:
+        raise InputError(f'The config needs a default_scope: one of {", ".join(PREDICTORS)}.')
+    if cfg.get('test_dataloader') is None:
+        raise InputError('The config needs a test_dataloader: its pipeline prepares the images.')
+    return PREDICTORS[cfg.default_scope](cfg, checkpoint, device)
+
+
+def dataset_meta(cfg: Config) -> dict[str, Any]:
+    """Class names and colours of the test data set, without reading its files.
+
+    The inferencers take them from the checkpoint, and where it has none, such as the authors'
+    and every random model, name the classes of COCO or Cityscapes instead.
+    """
+    meta = metainfo(cfg.test_dataloader.dataset, cfg.default_scope)
+    return {key: meta[key] for key in ('classes', 'palette') if meta.get(key)}
+
+
+def draw(visualizer: Any, image: np.ndarray, sample: Any, **options: Any) -> np.ndarray:
+    """Have a library's visualizer draw ``sample`` into a BGR image; BGR again."""
+    rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    visualizer.add_datasample('prediction', rgb, sample.cpu(), draw_gt=False, **options)
+    return cv2.cvtColor(visualizer.get_image(), cv2.COLOR_RGB2BGR)

@@ -1,0 +1,93 @@
+"""What our train and test scripts do to a config before the Runner gets it."""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+from mmengine.config import Config, DictAction
+
+from mmspanet.checkpoints.safe import forbid_unsafe_loading
+from mmspanet.errors import CheckpointError, DivergedError, InputError, WriteError
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """End the program with one line on stderr and status 1 at an error of the user's input."""
+    try:
+        yield
+    except (InputError, CheckpointError, DivergedError, FileNotFoundError, WriteError) as error:
+        sys.exit(f'error: {error}')
+    except cv2.error:
+        traceback.print_exc()  # OpenCV doesn't name the file
+        sys.exit('error: an image is broken: python tools/check_data.py CONFIG names it.')
+    except KeyboardInterrupt:
+        sys.exit('interrupted')
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that training and testing share."""
+    parser.add_argument('config', help='path of the config file')
+    parser.add_argument('--work-dir', help='folder of logs, metrics and checkpoints')
+    add_cfg_options(parser, 'such as train_dataloader.batch_size=8')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what started the processes',
+    )
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0, help='set by launchers'
+    )
+
+
+def add_cfg_options(parser: argparse.ArgumentParser, example: str) -> None:
+    """Add ``--cfg-options``, with an example for its help."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help=f'settings that replace those of the config, {example}',
+    )
+
+
+def run_config(args: argparse.Namespace) -> Config:
+    """The config of a run, from the arguments of :func:`add_run_options`."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))  # where MMEngine reads it
+    cfg = load_config(args.config, args.cfg_options)
+    cfg.launcher = args.launcher
+    folder = args.work_dir or cfg.get('work_dir')
+    cfg.work_dir = folder or str(Path('work_dirs') / Path(args.config).stem)
+    if cfg.launcher != 'none':
+        collect = dict(type='mmspanet.CollectInWorkDirHook')
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), collect]
+    return cfg
+
+
+def load_config(path: str, options: dict[str, Any] | None) -> Config:
+    """Read a config file and merge the --cfg-options.
+
+    From here on, no checkpoint can run code in this process.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        InputError: If it is not a valid config.
+    """
+    forbid_unsafe_loading()
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'The config {path} does not exist: see configs/ for ours.')
+    try:
+        cfg = Config.fromfile(path)
+    except (SyntaxError, NameError, TypeError, KeyError, ValueError) as error:
+        raise InputError(f'The config {path} can not be read: {error}') from error
+    try:
+        cfg.merge_from_dict(options or {})
+    except (TypeError, KeyError, IndexError) as error:
+        raise InputError(f'--cfg-options do not fit {path}: {error}') from error
+    return cfg

@@ -1,0 +1,74 @@
+"""What a machine without an accelerator can't do, and the end of a distributed run."""
+
+import gc
+import os
+from typing import Any
+
+import torch.distributed as dist
+from mmengine.config import Config
+from mmengine.device import get_device
+
+from mmspanet.errors import InputError
+
+
+def adapt_to_cpu(cfg: Config) -> None:
+    """Turn off in ``cfg`` what a machine without an accelerator can't do; say so, a line each.
+
+    Several CPU processes (launcher ``pytorch``) are joined by gloo here, since
+    MMEngine's own start calls CUDA whatever the backend.
+    """
+    if get_device() != 'cpu':
+        return
+    wrapper = cfg.get('optim_wrapper')
+    if wrapper is not None and wrapper.get('type') == 'AmpOptimWrapper':
+        for key in ('loss_scale', 'dtype', 'use_fsdp'):
+            wrapper.pop(key, None)
+        wrapper['type'] = 'OptimWrapper'
+        _notice('mixed precision is off: AmpOptimWrapper needs an accelerator')
+    loaders = [cfg.get(f'{part}_dataloader') for part in ('train', 'val', 'test')]
+    pinned = [loader for loader in loaders if loader is not None and loader.get('pin_memory')]
+    for loader in pinned:
+        loader['pin_memory'] = False
+    if pinned:
+        _notice('pinned memory is off: there is no accelerator to copy to')
+    if replace_sync_bn(cfg.model):
+        _notice('SyncBN is BN: it needs an accelerator')
+    if cfg.get('launcher', 'none') == 'none':
+        return
+    if cfg.launcher != 'pytorch':
+        raise InputError(
+            f'The launcher {cfg.launcher} needs GPUs: on CPUs use tools/dist_train.sh or '
+            'tools/dist_test.sh (launcher pytorch).'
+        )
+    dist.init_process_group('gloo')
+    cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None)
+    _notice(f'{dist.get_world_size()} CPU processes are joined by gloo')
+
+
+def destroy_process_group() -> None:
+    """Part from the other processes, at the end of a run that went well.
+
+    A process that just exits may be aborted in one of gloo's threads (pytorch issue 190489), and
+    its launch then fails though all was done. The threads end with the group, and that ends with
+    the last model in it.
+    """
+    if dist.is_initialized():
+        gc.collect()
+        dist.destroy_process_group()
+
+
+def replace_sync_bn(node: Any) -> bool:
+    """Turn every SyncBN of a nested config into BN; whether there was one."""
+    if isinstance(node, dict):
+        found = node.get('type') == 'SyncBN'
+        if found:
+            node['type'] = 'BN'
+        return any([found, *(replace_sync_bn(value) for value in node.values())])
+    if isinstance(node, (list, tuple)):
+        return any([replace_sync_bn(value) for value in node])
+    return False
+
+
+def _notice(text: str) -> None:
+    if os.environ.get('RANK', '0') == '0':
+        print(f'no accelerator: {text}.', flush=True)

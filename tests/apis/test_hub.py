@@ -1,0 +1,39 @@
+"""Our classifiers in MMPretrain's hub."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmspanet.checkpoints.release import FILES
+from tests import golden
+
+CONFIGS = Path(__file__).parents[2] / 'configs/cls'
+FRONT_DOOR = 'spanetv2'  # a second name of another config, without a row of its own
+
+
+@pytest.fixture
+def hub():
+    mmpretrain = pytest.importorskip('mmpretrain')
+    import mmspanet.apis.hub  # noqa: F401
+
+    return mmpretrain
+
+
+def test_every_classifier_is_listed_beside_mmpretrains_own(hub):
+    names = {path.stem for path in CONFIGS.glob('*.py')} - {FRONT_DOOR}
+    assert set(hub.list_models('spanetv2')) == names
+    assert 'resnet18_8xb32_in1k' in hub.list_models('resnet18')
+
+
+def test_a_model_by_name_reads_the_authors_file(hub, tmp_path, monkeypatch):
+    (tmp_path / 'checkpoints').mkdir()
+    torch.save(golden.state_dict('s18_pure'), tmp_path / 'checkpoints' / FILES['s18-pure'])
+    monkeypatch.chdir(tmp_path)
+    model = hub.get_model(
+        'spanetv2-s18-pure_8xb128-amp-300e_in1k', pretrained='spanetv2://s18-pure'
+    )
+    record = golden.load('s18_pure')
+    with torch.no_grad():
+        logits = model(golden.image(record['input_seed'], [2, 3, 224, 224]))
+    golden.assert_probe(logits, record['logits_224'])

@@ -1,0 +1,226 @@
+"""Each kind of broken data has a defined outcome, and is named before a run."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import ConfigDict
+from PIL import Image
+
+from mmspanet.datasets import check
+
+ROOT = Path(__file__).parents[2]
+WIDTH, HEIGHT = 40, 24
+
+
+def photo():
+    pixels = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def save_cut(path):
+    photo().save(path)
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def save_turned(path):
+    exif = Image.Exif()
+    exif[check.EXIF_ORIENTATION] = 6
+    photo().save(path, exif=exif)
+
+
+def save_16_bit(path):
+    Image.fromarray(np.full((HEIGHT, WIDTH), 40_000, np.uint16)).save(path)
+
+
+# How the file is made: the findings, and the outcome in MMCV's loader (a shape, or an error).
+IMAGES = {
+    'good.jpg': (lambda p: photo().save(p), [], (HEIGHT, WIDTH, 3)),
+    'gray.jpg': (lambda p: photo().convert('L').save(p), [], (HEIGHT, WIDTH, 3)),
+    'cmyk.jpg': (lambda p: photo().convert('CMYK').save(p), [], (HEIGHT, WIDTH, 3)),
+    'pixel.png': (lambda p: photo().crop((0, 0, 1, 1)).save(p), [], (1, 1, 3)),
+    'rgba.png': (
+        lambda p: photo().convert('RGBA').save(p),
+        ['transparent image'],
+        (HEIGHT, WIDTH, 3),
+    ),
+    '16_bit.png': (save_16_bit, ['16-bit image'], (HEIGHT, WIDTH, 3)),
+    'turned.jpg': (save_turned, ['turned by EXIF'], (WIDTH, HEIGHT, 3)),
+    'cut.jpg': (save_cut, ['broken image'], 'failed to load image'),
+    'text.jpg': (lambda p: p.write_text('no image'), ['broken image'], 'failed to load image'),
+    'empty.jpg': (lambda p: p.touch(), ['broken image'], 'buf.empty'),
+    'absent.jpg': (lambda p: None, ['missing'], 'No such file'),
+}
+
+
+@pytest.mark.parametrize('name', IMAGES)
+def test_images(tmp_path, name):
+    transforms = pytest.importorskip('mmcv.transforms')
+    make, expected, outcome = IMAGES[name]
+    path = tmp_path / name
+    make(path)
+    findings, size = check.check_image(path)
+    assert [finding.kind for finding in findings] == expected
+    load = transforms.LoadImageFromFile()
+    if isinstance(outcome, str):
+        assert size is None
+        with pytest.raises((AssertionError, OSError, cv2.error), match=outcome):
+            load(dict(img_path=str(path)))
+    else:
+        assert load(dict(img_path=str(path)))['img'].shape == outcome
+        assert size == outcome[1::-1]
+
+
+def coco(**changes):
+    """A data set of one image and one annotation in COCO's format."""
+    polygon = [4, 4, 20, 4, 20, 16]
+    annotation = dict(id=7, image_id=1, category_id=3, bbox=[4, 4, 16, 12], area=96, iscrowd=0)
+    annotation |= dict(segmentation=[polygon])
+    content = dict(
+        images=[dict(id=1, file_name='good.jpg', width=WIDTH, height=HEIGHT)],
+        annotations=[annotation | changes.pop('annotation', {})],
+        categories=[dict(id=3, name='cat'), dict(id=5, name='dog')],
+    )
+    return content | changes
+
+
+def find_in_coco(root, content, classes=('cat', 'dog')):
+    pytest.importorskip('mmdet')
+    (root / 'train').mkdir(exist_ok=True)
+    photo().save(root / 'train' / 'good.jpg')
+    (root / 'file.json').write_text(content if isinstance(content, str) else json.dumps(content))
+    dataset = ConfigDict(
+        type='CocoDataset',
+        data_root=str(root),
+        ann_file='file.json',
+        data_prefix=dict(img='train/'),
+        metainfo=dict(classes=classes),
+    )
+    samples, findings = check.read_samples(dataset, 'mmdet')
+    return [f.kind for f in findings + [f for s in samples for f in check.check_sample(s)]]
+
+
+@pytest.mark.parametrize(
+    ('content', 'expected'),
+    [
+        (coco(), []),
+        (coco(annotation=dict(bbox=[30, 4, 16, 12])), ['box over the edge']),
+        (coco(annotation=dict(bbox=[-20, 4, 16, 12])), ['empty box']),
+        (coco(annotation=dict(bbox=[4, 4, 0, 12])), ['empty box']),
+        (coco(annotation=dict(bbox=[4, 4, 16])), ['incomplete annotation']),
+        (coco(annotation=dict(bbox=None)), ['incomplete annotation']),
+        (coco(annotation=dict(bbox=[None, 4, 16, 12])), ['incomplete annotation']),
+        (coco(annotation=dict(area=None)), ['incomplete annotation']),
+        (coco(annotation=dict(category_id=4)), ['unknown category']),
+        (coco(annotation=dict(segmentation=[[4, 4, 8, 8]])), ['degenerate polygon']),
+        (coco(annotation=dict(segmentation=[[4, 4, 8, 8, 9, 9, 1]])), ['degenerate polygon']),
+        (coco(annotation=dict(segmentation=[3, 4])), ['degenerate polygon']),
+        (coco(annotation=dict(image_id=2)), ['unknown image', 'without instances']),
+        (coco(annotations=[]), ['without instances']),
+        (coco(categories=[dict(id=3, name='cat')]), ['wrong classes']),
+        (coco(categories=[dict(id=3, name='dog'), dict(id=5, name='cat')]), ['wrong classes']),
+        (
+            coco(images=[dict(id=1, file_name='good.jpg', width=HEIGHT, height=WIDTH)]),
+            ['box over the edge', 'wrong size'],
+        ),
+        (coco(images=[dict(id=1, file_name='no.jpg', width=WIDTH, height=HEIGHT)]), ['missing']),
+        ('{"images": [', ['malformed annotations']),
+        ('[]', ['malformed annotations']),
+        (dict(images=[], annotations=[]), ['malformed annotations']),
+    ],
+)
+def test_coco(tmp_path, content, expected):
+    # Turned sizes make the 16 wide box reach over an image that is 24 wide and 40 high.
+    if 'box over the edge' in expected and 'wrong size' in expected:
+        content['annotations'][0]['bbox'] = [20, 4, 16, 12]
+    assert find_in_coco(tmp_path, content) == expected
+
+
+def test_an_image_above_the_limit_of_pillow_is_read(tmp_path, monkeypatch):
+    photo().save(tmp_path / 'large.jpg')
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 10)  # twice that is an error
+    assert check.check_image(tmp_path / 'large.jpg') == ([], (WIDTH, HEIGHT))
+    assert Image.MAX_IMAGE_PIXELS == 10
+
+
+def test_classes_in_a_file(tmp_path):
+    (tmp_path / 'classes.txt').write_text('cat\ndog\n')
+    assert find_in_coco(tmp_path, coco(), str(tmp_path / 'classes.txt')) == []
+
+
+def test_a_missing_annotation_file(tmp_path):
+    pytest.importorskip('mmdet')
+    dataset = ConfigDict(type='CocoDataset', data_root=str(tmp_path), ann_file='no.json')
+    _, findings = check.read_samples(dataset, 'mmdet')
+    assert findings == [check.Finding('missing', tmp_path / 'no.json')]
+
+
+@pytest.mark.parametrize(
+    ('values', 'reduce_zero_label', 'expected'),
+    [
+        (np.full((HEIGHT, WIDTH), 1), False, []),
+        (np.full((HEIGHT, WIDTH), 2), False, ['label out of range']),
+        (np.full((HEIGHT, WIDTH), 2), True, []),
+        (np.full((HEIGHT, WIDTH), 255), False, []),
+        (np.full((WIDTH, HEIGHT), 1), False, ['wrong size']),
+        (np.full((HEIGHT, WIDTH, 3), 1), False, ['not a label map']),
+        (None, False, ['missing']),
+    ],
+)
+def test_label_maps(tmp_path, values, reduce_zero_label, expected):
+    pytest.importorskip('mmseg')
+    for folder in ('images', 'maps'):
+        (tmp_path / folder).mkdir()
+    photo().save(tmp_path / 'images' / 'good.jpg')
+    if values is not None:
+        Image.fromarray(values.astype(np.uint8)).save(tmp_path / 'maps' / 'good.png')
+    dataset = ConfigDict(
+        type='BaseSegDataset',
+        data_root=str(tmp_path),
+        data_prefix=dict(img_path='images', seg_map_path='maps'),
+        metainfo=dict(classes=('sky', 'sea')),
+        reduce_zero_label=reduce_zero_label,
+    )
+    (sample,), findings = check.read_samples(dataset, 'mmseg')
+    assert [f.kind for f in findings + check.check_sample(sample)] == expected
+
+
+def test_classes_by_list(tmp_path):
+    pytest.importorskip('mmpretrain')
+    photo().save(tmp_path / 'good.jpg')
+    (tmp_path / 'list.txt').write_text('good.jpg 1\ngood.jpg 2\n')
+    dataset = ConfigDict(
+        type='CustomDataset',
+        data_root=str(tmp_path),
+        ann_file='list.txt',
+        metainfo=dict(classes=('cat', 'dog')),
+    )
+    samples, findings = check.read_samples(dataset, 'mmpretrain')
+    assert len(samples) == 2
+    assert [(f.kind, f.detail) for f in findings] == [('label out of range', '2')]
+    (tmp_path / 'list.txt').write_text('good.jpg dog\n')
+    _, findings = check.read_samples(dataset, 'mmpretrain')
+    assert [f.kind for f in findings] == ['malformed annotations']
+
+
+@pytest.mark.slow
+def test_the_command(tmp_path):
+    """Faults end in status 1, with the files' names; their list is a table."""
+    for part in ('train', 'val'):
+        (tmp_path / part / 'star').mkdir(parents=True)
+        photo().save(tmp_path / part / 'star' / 'good.jpg')
+    save_cut(tmp_path / 'train' / 'star' / 'cut.jpg')
+    command = [sys.executable, 'tools/check_data.py', 'configs/cls/spanetv2_shapes.py']
+    command += ['--out', str(tmp_path / 'faults.csv'), '--cfg-options']
+    for part in ('train', 'val', 'test'):
+        command.append(f'{part}_dataloader.dataset.data_root={tmp_path}')
+        command.append(f'{part}_dataloader.dataset.metainfo.classes=("star",)')
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert process.returncode == 1, process.stderr
+    assert 'fault: broken image, 1 times' in process.stdout
+    assert 'train/star/cut.jpg' in process.stdout
+    assert len((tmp_path / 'faults.csv').read_text().splitlines()) == 2
