@@ -1,11 +1,10 @@
 """A file backend that never leaves a half-written file under its final name."""
 
-import os
 from pathlib import Path
 
 from mmengine.fileio import LocalBackend, register_backend
 
-from mmspanet.errors import WriteError
+from mmspanet.files import write_bytes
 
 
 @register_backend('atomic')
@@ -23,18 +22,4 @@ class AtomicBackend(LocalBackend):
         Raises:
             WriteError: If they can't be written, such as on a full disk.
         """
-        path = Path(filepath)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f'.{path.name}.part')  # a resumed run writes over it
-        try:
-            with open(temporary, 'wb') as file:
-                file.write(obj)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise WriteError(
-                f'{path} could not be written ({error.strerror}): files written before are '
-                'untouched; make room, and go on with --resume.'
-            ) from error
+        write_bytes(filepath, obj)
