@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -91,3 +91,86 @@ def load_config(path: str, options: dict[str, Any] | None) -> Config:
     except (TypeError, KeyError, IndexError) as error:
         raise InputError(f'--cfg-options do not fit {path}: {error}') from error
     return cfg
+
+
+def positive_int(text: str) -> int:
+    """Read a whole number from 1 up: a ``type`` for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'{number} must be at least 1')
+    return number
+
+
+def add_seed_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--seed``, of everything random in the command."""
+    parser.add_argument('--seed', type=int, default=0, help='seed of random weights (default 0)')
+
+
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--device``; None stands for ``mmengine.device.get_device()``."""
+    parser.add_argument(
+        '--device', help='where to compute, such as cuda:0 (default: the accelerator, if any)'
+    )
+
+
+def add_batch_size_option(parser: argparse.ArgumentParser, default: int) -> None:
+    """Add ``--batch-size``."""
+    parser.add_argument(
+        '--batch-size',
+        type=positive_int,
+        default=default,
+        help=f'images at a time (default {default})',
+    )
+
+
+def add_out_dir_option(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add ``--out-dir``, the folder that a command writes its files to."""
+    parser.add_argument(
+        '--out-dir',
+        type=Path,
+        default=Path(default),
+        help=f'folder of figures and tables (default {default})',
+    )
+
+
+# Help texts of the names in mmspanet.analysis.images.SIZE_POLICIES.
+POLICY_HELP = dict(
+    crop='resize the short side to --size and cut the center square (the default)',
+    stretch='resize both sides to --size',
+    keep='keep the pixels, cut to multiples of 32 a side',
+)
+
+
+def add_image_options(
+    parser: argparse.ArgumentParser, count: int, policies: Sequence[str] = ('crop', 'stretch')
+) -> None:
+    """Add ``--images``, ``--count``, ``--size`` and ``--policy``.
+
+    Args:
+        parser: The command's.
+        count: The default number of images.
+        policies: Keys of :data:`POLICY_HELP` that the command can do with.
+    """
+    parser.add_argument(
+        '--images',
+        type=Path,
+        metavar='DIR',
+        help='folder that is searched for images (default: the test data set of the config)',
+    )
+    parser.add_argument(
+        '--count',
+        type=positive_int,
+        default=count,
+        help=f'number of images, taken at equal distances in order of their names ({count})',
+    )
+    parser.add_argument(
+        '--size',
+        type=positive_int,
+        help='side of the images in pixels (default: the size that the first model was made for)',
+    )
+    parser.add_argument(
+        '--policy',
+        choices=policies,
+        default='crop',
+        help='; '.join(f'{name}: {POLICY_HELP[name]}' for name in policies),
+    )

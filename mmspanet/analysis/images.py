@@ -104,7 +104,7 @@ def chosen_images(args: argparse.Namespace, cfg: Config | None) -> list[Path]:
 
 
 def crop(image: Image.Image, size: int) -> Image.Image:
-    """Resize the short side to ``size`` (bicubic, antialiased) and cut the centre square."""
+    """Resize the short side to ``size`` (bicubic, antialiased) and cut the center square."""
     return ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
 
 
@@ -114,14 +114,14 @@ def stretch(image: Image.Image, size: int) -> Image.Image:
 
 
 def keep(image: Image.Image, size: int) -> Image.Image:
-    """The image's own pixels: cut around the centre to sides that are multiples of 32."""
+    """The image's own pixels: cut around the center to sides that are multiples of 32."""
     width, height = (max(side // 32, 1) * 32 for side in image.size)
     left, top = (image.width - width) // 2, (image.height - height) // 2
     return image.crop((left, top, left + width, top + height))
 
 
 _SAID = dict(
-    crop='short side to --size, then the centre square (the default)',
+    crop='short side to --size, then the center square (the default)',
     stretch='both sides to --size',
     keep='the own pixels, cut to multiples of 32',
 )

@@ -24,7 +24,7 @@ RANDOM = 'random weights'
 
 
 @dataclass(frozen=True)
-class Normalisation:
+class Normalization:
     """What a network's data preprocessor does to pixel values.
 
     Attributes:
@@ -52,7 +52,7 @@ class Model:
         network: The whole network; of a classifier, a call gives logits of shape (B, classes).
         backbone: The part whose blocks are looked at.
         weights: The checkpoint's path, or :data:`RANDOM`.
-        normalise: What its images go through first.
+        normalize: What its images go through first.
         is_classifier: Whether the network ends in classes.
         classes: Their names; empty if unknown.
         input_size: The side, in pixels, of the images that it was made for.
@@ -62,7 +62,7 @@ class Model:
     network: nn.Module
     backbone: nn.Module
     weights: str
-    normalise: Normalisation
+    normalize: Normalization
     is_classifier: bool
     classes: tuple[str, ...]
     input_size: int
@@ -93,7 +93,7 @@ def build_from_config(
 ) -> Model:
     """Build the model of an mmdet, mmseg or mmpretrain config.
 
-    Without ``checkpoint`` the weights are the config's own random initialisation, drawn from
+    Without ``checkpoint`` the weights are the config's own random initialization, drawn from
     ``seed``; a pretrained file that the config names for its backbone is not read.
 
     Raises:
@@ -114,7 +114,7 @@ def build_from_config(
         network=network.eval().requires_grad_(False),
         backbone=network.backbone,
         weights=checkpoint or RANDOM,
-        normalise=_normalisation(preprocessor),
+        normalize=_normalization(preprocessor),
         is_classifier=cfg.model.type == 'ImageClassifier',
         classes=_classes(cfg),
         input_size=max(input_size(backbone)),
@@ -150,7 +150,7 @@ def build_timm(
         network=network.eval().requires_grad_(False),
         backbone=network,
         weights=checkpoint or RANDOM,
-        normalise=Normalisation(
+        normalize=Normalization(
             tuple(255 * v for v in data['mean']), tuple(255 * v for v in data['std'])
         ),
         is_classifier=True,
@@ -210,11 +210,11 @@ def _quiet(logger: MMLogger) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _normalisation(preprocessor: Mapping[str, Any]) -> Normalisation:
+def _normalization(preprocessor: Mapping[str, Any]) -> Normalization:
     rgb = bool(preprocessor.get('to_rgb') or preprocessor.get('bgr_to_rgb'))
     if preprocessor.get('mean') is None:
-        return Normalisation(rgb=rgb)
-    return Normalisation(tuple(preprocessor['mean']), tuple(preprocessor['std']), rgb)
+        return Normalization(rgb=rgb)
+    return Normalization(tuple(preprocessor['mean']), tuple(preprocessor['std']), rgb)
 
 
 def _classes(cfg: Config) -> tuple[str, ...]:

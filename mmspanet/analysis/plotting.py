@@ -1,4 +1,4 @@
-"""What our figures share: colours, a style, and saving with a CSV of exactly what is drawn."""
+"""What our figures share: colors, a style, and saving with a CSV of exactly what is drawn."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-# Okabe and Ito's colours but black and the pale yellow: colour-blind readers tell them apart.
+# Okabe and Ito's colors but black and the pale yellow: color-blind readers tell them apart.
 BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE = (
     '#0072B2',
     '#E69F00',
@@ -18,7 +18,7 @@ BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE = (
     '#56B4E9',
     '#CC79A7',
 )
-COLOURS = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE)
+COLORS = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE)
 
 PAGE_WIDTH = 7.2  # inches; at 200 dots per inch a PNG is 1440 pixels wide
 
@@ -49,9 +49,9 @@ def style() -> AbstractContextManager[None]:
     return mpl.rc_context(STYLE)
 
 
-def sequence_colours(n: int) -> list[tuple[float, float, float, float]]:
-    """``n`` RGBA colours from dark to light, for curves in an order such as depth or size."""
-    # viridis keeps its order for colour-blind readers; its lightest part vanishes on white.
+def sequence_colors(n: int) -> list[tuple[float, float, float, float]]:
+    """``n`` RGBA colors from dark to light, for curves in an order such as depth or size."""
+    # viridis keeps its order for color-blind readers; its lightest part vanishes on white.
     return [mpl.colormaps['viridis'](0.88 * i / max(n - 1, 1)) for i in range(n)]
 
 

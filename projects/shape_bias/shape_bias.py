@@ -6,12 +6,12 @@ either. The images, the small models and the comparison over kernel sizes are ou
 what the SPANetV2 paper's abstract says of larger kernels and shape bias, not a repetition of
 anything in it.
 
-In training, outline and texture both tell the class (``mmspanet.datasets.shapes.CUE_SETS``), so
-what a model does with images where they disagree is its own preference.
+In training, outline and texture both tell the class (``cue_images.CUE_SETS``), so what a model does
+with images where they disagree is its own preference.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,21 +23,14 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from mmengine.config import Config
-from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from mmspanet.analysis import plotting
-from mmspanet.datasets import shapes
+from mmspanet.datasets.shapes import CLASSES
 
-# Fields of SPANetV2's arch that make a variant; depths and channels are the config's. SPAM has
-# four heads in all of them, so that it mixes the same channels.
-VARIANTS: dict[str, dict] = {
-    **{f'{k}x{k}': dict(kernel_sizes=(k, k, k, k)) for k in (3, 5, 7, 9)},
-    'mixed': dict(kernel_sizes=(3, 5, 7, 9)),
-    'attention': dict(mixers=(dict(type='Attention', head_dim=16),) * 4),
-}
+from .variants import VARIANTS
 
 
 @dataclass(frozen=True)
@@ -118,12 +111,12 @@ class CueRun:
 
 
 def decide(model: BaseModel, cfg: Config, name: str) -> list[Decision]:
-    """Classify one of ``shapes.CUE_SETS`` with a classifier of mmpretrain.
+    """Classify one of ``cue_images.CUE_SETS`` with a classifier of mmpretrain.
 
     Args:
         model: The classifier; its classes are those of Shapes, in their order.
         cfg: Its config: ``test_dataloader`` has the pipeline and the folder of the images.
-        name: Name of the set, written there by ``shapes.write_cues``.
+        name: Name of the set, written there by ``cue_images.write_cues``.
 
     Raises:
         FileNotFoundError: If the images are not there.
@@ -135,7 +128,7 @@ def decide(model: BaseModel, cfg: Config, name: str) -> list[Decision]:
         data_root=loader.dataset.data_root,
         data_prefix=name,
         ann_file=f'meta/{name}.txt',
-        metainfo=dict(classes=shapes.CLASSES),
+        metainfo=dict(classes=CLASSES),
         pipeline=loader.dataset.pipeline,
     )
     model.eval()
@@ -145,12 +138,12 @@ def decide(model: BaseModel, cfg: Config, name: str) -> list[Decision]:
             for sample in model.test_step(batch):
                 path = Path(sample.img_path)
                 texture = path.stem.split('-')[1]
-                predicted = shapes.CLASSES[int(sample.pred_label)]
+                predicted = CLASSES[int(sample.pred_label)]
                 found.append(Decision(path.parent.name, texture, predicted))
     return found
 
 
-def summarise(conflict: Sequence[Decision], matched: Sequence[Decision]) -> CueResult:
+def summarize(conflict: Sequence[Decision], matched: Sequence[Decision]) -> CueResult:
     """Count the decisions on images whose cues disagree, and on images whose cues agree."""
     shape = sum(d.predicted == d.outline for d in conflict)
     texture = sum(d.predicted == d.texture for d in conflict)
@@ -160,26 +153,7 @@ def summarise(conflict: Sequence[Decision], matched: Sequence[Decision]) -> CueR
 
 def measure_cues(model: BaseModel, cfg: Config) -> CueResult:
     """Classify both test sets and count; for arguments and errors see :func:`decide`."""
-    return summarise(decide(model, cfg, 'conflict'), decide(model, cfg, 'val'))
-
-
-def variant_config(cfg: Config, variant: str, seed: int, data_root: Path, work_dir: Path) -> Config:
-    """A copy of a classifier's config with the mixers of ``VARIANTS[variant]`` and a seed."""
-    cfg = deepcopy(cfg)
-    cfg.model.backbone.arch.update(VARIANTS[variant])
-    cfg.randomness = dict(seed=seed)
-    cfg.work_dir = str(work_dir)
-    for part in ('train', 'val', 'test'):
-        cfg[f'{part}_dataloader'].dataset.data_root = str(data_root)
-    return cfg
-
-
-def train_classifier(cfg: Config, hooks: Iterable[Hook] = ()) -> BaseModel:
-    """Train a config's model and return it."""
-    runner = Runner.from_cfg(cfg)
-    for hook in hooks:
-        runner.register_hook(hook)
-    return runner.train()
+    return summarize(decide(model, cfg, 'conflict'), decide(model, cfg, 'val'))
 
 
 def draw(runs: Sequence[CueRun]) -> Figure:
@@ -193,13 +167,13 @@ def draw(runs: Sequence[CueRun]) -> Figure:
         _draw_measure(bias, runs, 'shape_bias', plotting.BLUE, 'shape bias')
         bias.axhline(50, color='0.4', linestyle=':', label='no preference')
         bias.set_ylabel('shape / (shape + texture decisions), %')
-        for measure, colour, label in (
+        for measure, color, label in (
             ('accuracy', plotting.SKY, 'cues agree: correct'),
             ('shape_share', plotting.BLUE, 'conflict: shape'),
             ('texture_share', plotting.VERMILION, 'conflict: texture'),
         ):
-            _draw_measure(shares, runs, measure, colour, label)
-        shares.axhline(100 / len(shapes.CLASSES), color='0.4', linestyle=':', label='chance')
+            _draw_measure(shares, runs, measure, color, label)
+        shares.axhline(100 / len(CLASSES), color='0.4', linestyle=':', label='chance')
         shares.set_ylabel('share of decisions, %')
         for axes in (bias, shares):
             axes.set_xticks(range(len(VARIANTS)), list(VARIANTS))
@@ -213,15 +187,15 @@ def example_images(root: Path) -> list[dict[str, str]]:
     """The first image of every outline with every texture, of the sets ``conflict`` and ``val``.
 
     Args:
-        root: Folder that ``shapes.write_cues`` has written both sets to.
+        root: Folder that ``cue_images.write_cues`` has written both sets to.
 
     Returns:
         The keys ``outline`` and ``texture``, names of classes, and ``image``, a path under
         ``root``; the textures of one outline after the other.
     """
     found = []
-    for outline in shapes.CLASSES:
-        for texture in shapes.CLASSES:
+    for outline in CLASSES:
+        for texture in CLASSES:
             name = 'val' if outline == texture else 'conflict'
             first = min((root / name / outline).glob(f'*-{texture}.jpg'))
             path = first.relative_to(root).as_posix()
@@ -231,31 +205,29 @@ def example_images(root: Path) -> list[dict[str, str]]:
 
 def draw_examples(root: Path, examples: Sequence[Mapping[str, str]]) -> Figure:
     """The images of :func:`example_images`, a row per outline and a column per texture."""
-    side = len(shapes.CLASSES)
+    side = len(CLASSES)
     with plotting.style():
         figure = Figure(figsize=(0.6 * plotting.PAGE_WIDTH, 0.6 * plotting.PAGE_WIDTH))
         grid = figure.subplots(side, side)
         for axes, example in zip(grid.flat, examples, strict=True):
             axes.imshow(mmcv.imread(root / example['image'], channel_order='rgb'))
             axes.set(xticks=[], yticks=[], frame_on=False)
-        for axes, name in zip(grid[0], shapes.CLASSES, strict=True):
+        for axes, name in zip(grid[0], CLASSES, strict=True):
             axes.set_title(name)
-        for axes, name in zip(grid[:, 0], shapes.CLASSES, strict=True):
+        for axes, name in zip(grid[:, 0], CLASSES, strict=True):
             axes.set_ylabel(name)
         figure.suptitle('texture of', fontsize='medium')
         figure.supylabel('outline of', fontsize='medium')
     return figure
 
 
-def _draw_measure(
-    axes: Axes, runs: Sequence[CueRun], measure: str, colour: str, label: str
-) -> None:
+def _draw_measure(axes: Axes, runs: Sequence[CueRun], measure: str, color: str, label: str) -> None:
     """Draw one measure of all runs, in percent."""
     means = []
-    for place, variant in enumerate(VARIANTS):
+    for position, variant in enumerate(VARIANTS):
         values = [100 * getattr(r.result, measure) for r in runs if r.variant == variant]
-        axes.plot([place] * len(values), values, 'o', color=colour, alpha=0.45, markeredgewidth=0)
+        axes.plot([position] * len(values), values, 'o', color=color, alpha=0.45, markeredgewidth=0)
         means.append(float(np.mean(values)) if values else math.nan)
-    places = np.arange(len(VARIANTS))
-    axes.plot(places[:4], means[:4], color=colour, label=label)
-    axes.plot(places[4:], means[4:], '_', color=colour, markersize=14, markeredgewidth=1.5)
+    positions = np.arange(len(VARIANTS))
+    axes.plot(positions[:4], means[:4], color=color, label=label)
+    axes.plot(positions[4:], means[4:], '_', color=color, markersize=14, markeredgewidth=1.5)

@@ -10,10 +10,11 @@ import tempfile
 from pathlib import Path
 
 from rich.progress import track
-from torchvision.datasets import CIFAR10
 
 from mmspanet import cli
 from mmspanet.errors import InputError
+
+ORIGINAL_FOLDER = 'cifar-10-batches-py'  # in cifar-10-python.tar.gz
 
 
 def parse_args() -> argparse.Namespace:
@@ -39,6 +40,8 @@ def unpack(source: Path, folder: Path) -> None:
 
 def write_images(original: Path, out: Path) -> None:
     """Write the images of the original batches as PNG, numbered as they stand there."""
+    from torchvision.datasets import CIFAR10  # here, so that --help needs no torch
+
     for name in ('train', 'test'):
         try:
             # It compares the files' checksums with the published ones before it opens the pickles.
@@ -54,7 +57,7 @@ def write_images(original: Path, out: Path) -> None:
 def main() -> None:
     args = parse_args()
     if not args.source.is_file():
-        raise FileNotFoundError(f'{args.source} does not exist: give the archive of CIFAR-10.')
+        raise InputError(f'{args.source} does not exist: give the archive of CIFAR-10.')
     if args.out.exists():
         raise InputError(f'{args.out} exists already: remove it, or give another --out.')
     args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -62,13 +65,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=args.out.parent, prefix='.cifar10-') as folder:
         unpacked, images = Path(folder, 'unpacked'), Path(folder, 'images')
         unpack(args.source, unpacked)
-        if (unpacked / CIFAR10.base_folder).is_dir():
+        if (unpacked / ORIGINAL_FOLDER).is_dir():
             write_images(unpacked, images)
         elif all((unpacked / name).is_dir() for name in ('train', 'test')):
             images = unpacked
         else:
             raise InputError(
-                f'{args.source} holds neither {CIFAR10.base_folder} nor the folders train and '
+                f'{args.source} holds neither {ORIGINAL_FOLDER} nor the folders train and '
                 'test: give cifar-10-python.tar.gz or an archive of class folders.'
             )
         images.rename(args.out)

@@ -1,6 +1,5 @@
 """Rows, table and curves of the trainings side by side."""
 
-import csv
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +7,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from matplotlib.figure import Figure
+from tabulate import tabulate
 
 from mmspanet.analysis import plotting
+from mmspanet.analysis.tables import read_csv
 
 
 @dataclass(frozen=True)
@@ -76,19 +77,17 @@ Row = TypeVar('Row', TrainingRun, Epoch)
 
 
 def log_path(folder: Path, config: str, seed: int) -> Path:
-    """Where the log of a run lies under the folder of the evidence."""
+    """Where the log of a run lies under the folder of the results."""
     return folder / 'logs' / f'{config}_seed{seed}.csv'
 
 
 def read_log(path: Path) -> list[Epoch]:
-    """The epochs of a log."""
+    """Read the epochs of a run from its log."""
     return _read(path, Epoch)
 
 
 def read_runs(path: Path) -> list[TrainingRun]:
-    """The runs of a table; none where there is no file."""
-    if not path.is_file():
-        return []
+    """Read the runs of a table; none where there is no file."""
     return _read(path, TrainingRun)
 
 
@@ -102,21 +101,24 @@ def by_model(runs: Sequence[TrainingRun]) -> dict[str, list[TrainingRun]]:
 
 
 def markdown(runs: Sequence[TrainingRun]) -> str:
-    """The table: a line per model, the best first; a range where there are several seeds."""
-    lines = [
-        '| model | seeds | top-1 % | range | params M | MACs M | images/s | memory MiB | commit |',
-        '|---|---|---|---|---|---|---|---|---|',
-    ]
+    """Sum the runs up in a Markdown table: a row per model, the best first."""
+    rows = []
     for model, group in by_model(runs).items():
         tops = [run.top1 for run in group]
-        spread = f'{min(tops):.2f} - {max(tops):.2f}' if len(tops) > 1 else ''
-        speed = statistics.median(run.images_per_second for run in group)
-        commits = ', '.join(sorted({run.commit for run in group}))
-        lines.append(
-            f'| {model} | {len(group)} | {_mean_top1(group):.2f} | {spread} '
-            f'| {group[0].params_m:.3f} | {group[0].macs_m:.2f} | {speed:.0f} '
-            f'| {max(run.peak_memory_mib for run in group)} | {commits} |'
+        rows.append(
+            {
+                'model': model,
+                'seeds': len(group),
+                'top-1 %': f'{_mean_top1(group):.2f}',
+                'range': f'{min(tops):.2f} - {max(tops):.2f}' if len(tops) > 1 else '',
+                'params M': f'{group[0].params_m:.3f}',
+                'MACs M': f'{group[0].macs_m:.2f}',
+                'images/s': f'{statistics.median(run.images_per_second for run in group):.0f}',
+                'memory MiB': max(run.peak_memory_mib for run in group),
+                'commit': ', '.join(sorted({run.commit for run in group})),
+            }
         )
+    lines = [tabulate(rows, headers='keys', tablefmt='github', disable_numparse=True)]
     for what in ('epochs', 'machine', 'versions', 'load'):
         values = '; '.join(sorted({str(getattr(run, what)) for run in runs}))
         lines.append(f'\n{what.capitalize()}: {values}.')
@@ -151,7 +153,7 @@ def curve_rows(
 
 
 def draw_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Accuracy against epochs, seconds of training and MACs; a colour per model.
+    """Accuracy against epochs, seconds of training and MACs; a color per model.
 
     Args:
         rows: Of :func:`curve_rows`, at least one.
@@ -166,18 +168,18 @@ def draw_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
         figure = Figure(figsize=(plotting.PAGE_WIDTH, 3.6))
         panels = figure.subplots(1, 3, sharey=True)
         for axes, (key, label) in zip(panels, axes_of, strict=True):
-            for place, model in enumerate(models):
-                colour = plotting.COLOURS[place % len(plotting.COLOURS)]
-                dashes = ('-', '--', ':')[place // len(plotting.COLOURS)]
-                own = [row for row in rows if row['model'] == model]
-                for seed in dict.fromkeys(row['seed'] for row in own):
-                    points = [row for row in own if row['seed'] == seed]
+            for number, model in enumerate(models):
+                color = plotting.COLORS[number % len(plotting.COLORS)]
+                dashes = ('-', '--', ':')[number // len(plotting.COLORS)]
+                of_model = [row for row in rows if row['model'] == model]
+                for seed in dict.fromkeys(row['seed'] for row in of_model):
+                    points = [row for row in of_model if row['seed'] == seed]
                     axes.plot(
                         [row[key] for row in points],
                         [row['top1'] for row in points],
-                        color=colour,
+                        color=color,
                         linestyle=dashes,
-                        label=model if seed == own[0]['seed'] else None,
+                        label=model if seed == of_model[0]['seed'] else None,
                     )
             axes.set_xlabel(label)
         panels[0].set_ylabel('top-1 on the test images, %')
@@ -187,13 +189,11 @@ def draw_curves(rows: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def _read(path: Path, kind: type[Row]) -> list[Row]:
-    """The rows of a CSV whose columns are the attributes of ``kind``."""
+    """Read a CSV whose columns are the attributes of ``kind``."""
     types = kind.__annotations__
-    with open(path, newline='') as file:
-        return [
-            kind(**{key: types[key](value) for key, value in row.items()})
-            for row in csv.DictReader(file)
-        ]
+    return [
+        kind(**{key: types[key](value) for key, value in row.items()}) for row in read_csv(path)
+    ]
 
 
 def _mean_top1(runs: Sequence[TrainingRun]) -> float:

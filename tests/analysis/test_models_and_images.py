@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from mmspanet.analysis.images import batches, crop, evenly, find_images, keep, read_image, stretch
-from mmspanet.analysis.models import RANDOM, Normalisation, build, build_from_config, read_config
+from mmspanet.analysis.models import RANDOM, Normalization, build, build_from_config, read_config
 from mmspanet.errors import CheckpointError, InputError
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -17,7 +17,7 @@ SHAPES = str(CONFIGS / 'cls/spanetv2_shapes.py')
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """Three images in folders: 40 x 30 red, 100 x 70 with a blue right half, 32 x 32 grey."""
+    """Three images in folders: 40 x 30 red, 100 x 70 with a blue right half, 32 x 32 gray."""
     root = tmp_path_factory.mktemp('images')
     (root / 'a').mkdir()
     Image.new('RGB', (40, 30), (255, 0, 0)).save(root / 'a' / '1.png')
@@ -85,17 +85,17 @@ def test_a_cut_file_is_named(tmp_path):
         read_image(path, crop, 8)
 
 
-def test_normalisation_as_the_librarys():
+def test_normalization_as_the_librarys():
     """Against mmpretrain's own preprocessor, which takes BGR."""
     model = build(SHAPES)
     rgb = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
     theirs = model.network.data_preprocessor(dict(inputs=rgb.flip(1)))['inputs']
-    torch.testing.assert_close(model.normalise(rgb), theirs)
+    torch.testing.assert_close(model.normalize(rgb), theirs)
 
 
 def test_bgr_networks_get_bgr():
     pixels = torch.tensor([10, 20, 30], dtype=torch.uint8)[None, :, None, None]
-    shown = Normalisation((1.0, 2.0, 3.0), (2.0, 2.0, 2.0), rgb=False)(pixels)
+    shown = Normalization((1.0, 2.0, 3.0), (2.0, 2.0, 2.0), rgb=False)(pixels)
     assert shown.flatten().tolist() == [14.5, 9, 3.5]
 
 
@@ -143,7 +143,7 @@ def test_models_of_others():
     pytest.importorskip('timm')
     model = build('timm:resnet18')
     assert model.input_size == 224
-    assert model.normalise.mean[0] == pytest.approx(0.485 * 255)
+    assert model.normalize.mean[0] == pytest.approx(0.485 * 255)
     for name in ('vit_tiny_patch16_224', 'swin_tiny_patch4_window7_224', 'resnet18'):
         small = build(f'timm:{name}', size=64)  # timm's own ViT and Swin refuse other sizes
         assert small.network(torch.randn(1, 3, 64, 64)).shape == (1, 1000)

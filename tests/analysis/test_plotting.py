@@ -44,10 +44,10 @@ def test_rows_of_other_keys_are_refused(drawn, tmp_path):
         plotting.save_figure(figure, [*rows, dict(frequency=2, head=1)], tmp_path / 'a')
 
 
-def test_sequence_colours_grow_lighter():
+def test_sequence_colors_grow_lighter():
     luminance = [
-        to_rgb(c) @ np.array([0.2126, 0.7152, 0.0722]) for c in plotting.sequence_colours(12)
+        to_rgb(c) @ np.array([0.2126, 0.7152, 0.0722]) for c in plotting.sequence_colors(12)
     ]
     assert luminance == sorted(luminance)
     assert luminance[-1] < 0.8  # still seen on white
-    assert len(plotting.sequence_colours(1)) == 1
+    assert len(plotting.sequence_colors(1)) == 1

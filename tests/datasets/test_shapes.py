@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mmspanet.datasets import shapes
+from mmspanet.datasets.shapes import draw, layouts
 
 
 @pytest.fixture(scope='module')
@@ -31,13 +32,13 @@ def test_composition(scenes, split):
 
 
 def test_star_and_cross_differ_only_in_outline():
-    textures = shapes._OBJECT_TEXTURES
+    textures = draw.OBJECT_TEXTURES
     assert textures['star'] is textures['cross']
     assert len(set(textures.values())) == len(shapes.CLASSES) - 1
 
 
 def test_validation_has_other_backgrounds():
-    assert not set(shapes._BACKGROUNDS['train']) & set(shapes._BACKGROUNDS['val'])
+    assert not set(draw.BACKGROUND_TEXTURES['train']) & set(draw.BACKGROUND_TEXTURES['val'])
 
 
 def test_run_length_code():
@@ -45,7 +46,7 @@ def test_run_length_code():
     rng = np.random.default_rng(0)
     for density in (0.0, 0.1, 0.9, 1.0):
         mask = rng.random((9, 7)) < density
-        code = shapes.encode_rle(mask)
+        code = layouts.encode_rle(mask)
         assert sum(code['counts']) == mask.size
         decoded = masks.decode(masks.frPyObjects(code, *code['size']))
         assert (decoded.astype(bool) == mask).all()

@@ -62,7 +62,7 @@ def measure(
         model.backbone,
         find_blocks(model.backbone, args.blocks),
         (
-            model.normalise(batch.to(args.device))
+            model.normalize(batch.to(args.device))
             for batch in track(batches, model.name, total=steps)
         ),
         spectra.PROFILES[args.profile],

@@ -76,7 +76,7 @@ def draw_theory(args: argparse.Namespace, model: Model | None) -> None:
 def draw_model(args: argparse.Namespace, model: Model) -> None:
     size = args.image_size or model.input_size
     heads = head_responses(model.backbone, (size, size))
-    inputs = mixer_inputs(model.backbone, model.normalise(image(args, size)[None]))
+    inputs = mixer_inputs(model.backbone, model.normalize(image(args, size)[None]))
     local = {
         (item.stage, item.block): local_response(item.mixer, item.x, seed=args.seed)
         for item in track(inputs, 'mixers at the image')

@@ -65,14 +65,14 @@ def main() -> None:
     shown = images.evenly(paths, args.show)
     names = [f'{path.parent.name}/{path.name}' for path in shown]
     pictures = [images.read_image(path, policy, size) for path in shown]
-    inputs = [model.normalise(picture[None].to(args.device)) for picture in pictures]
+    inputs = [model.normalize(picture[None].to(args.device)) for picture in pictures]
     maps = [modulators.modulator_maps(model.backbone, x) for x in track(inputs, 'modulators')]
     figure = modulators.draw_modulators(pictures, names, maps)
     save('modulators', figure, modulators.table(names, maps))
 
     blocks = find_blocks(model.backbone)
     ends = receptive_field.stage_ends(model.backbone, blocks, inputs[0])
-    stream = (model.normalise(x.to(args.device)) for x in images.batches(paths, size, 1, policy))
+    stream = (model.normalize(x.to(args.device)) for x in images.batches(paths, size, 1, policy))
     progress = track(stream, 'receptive fields', total=len(paths))
     fields = {model.title: receptive_field.receptive_fields(model.backbone, ends, progress)}
     figure = receptive_field.draw_fields(fields)

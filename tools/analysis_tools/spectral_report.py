@@ -101,13 +101,13 @@ class Pictures:
     device: str
 
     def stream(self, model: Model, count: int, batch_size: int, said: str) -> Iterator[Tensor]:
-        """Normalised batches of ``count`` of the images, with progress."""
+        """Normalized batches of ``count`` of the images, with progress."""
         chosen = images.evenly(self.paths, count)
         policy = images.SIZE_POLICIES[self.policy]
         batches = images.batches(chosen, self.size, batch_size, policy)
         steps = -(-len(chosen) // batch_size)
         for batch in track(batches, f'{said}, {model.name}', total=steps):
-            yield model.normalise(batch.to(self.device))
+            yield model.normalize(batch.to(self.device))
 
     def some(self, count: int) -> list[tuple[str, Tensor]]:
         """Name and pixels, (3, H, W) uint8 RGB, of ``count`` of the images."""
@@ -119,7 +119,7 @@ class Pictures:
 
     def input_of(self, model: Model, picture: Tensor) -> Tensor:
         """One image as the model's input, (1, 3, H, W)."""
-        return model.normalise(picture[None].to(self.device))
+        return model.normalize(picture[None].to(self.device))
 
     def stage_ends(self, model: Model) -> dict[str, nn.Module]:
         """The last block of every stage at these images."""
@@ -181,7 +181,7 @@ def spectrum_section(
 
 def gain_section(model: Model) -> Section:
     gains = srf_gain.head_gains(model.backbone)
-    limit = srf_gain.colour_limit(gains)
+    limit = srf_gain.color_limit(gains)
     draw = Drawing('filters')
     rows = []
     with plotting.style():
@@ -242,7 +242,7 @@ def modulator_section(model: Model, pictures: Pictures, count: int) -> Section:
         'modulators',
         'Modulators over images',
         'The modulator m of y = Wo (q * m) in the last SPAM block of each stage: its root mean '
-        'square over the channels at every position, each map on its own colour scale.',
+        'square over the channels at every position, each map on its own color scale.',
         'What is passed on: sign, channel and query decide, too.',
         rows,
         modulators.table(names, maps),
@@ -270,7 +270,7 @@ def field_section(models: Sequence[Model], pictures: Pictures, count: int) -> Se
         'Effective receptive fields',
         'How strongly the central position at the end of a stage answers to each part of the '
         'image: size of the gradient (Luo et al., NeurIPS 2016), averaged over images and random '
-        'signs of the channels, over cells of 4 pixels. Logarithmic colours: yellow is the '
+        'signs of the channels, over cells of 4 pixels. Logarithmic colors: yellow is the '
         'largest, dark blue a ten-thousandth of it. Above each: the smallest part of the image '
         'that holds half of the squared gradient.',
         'Which content is used: it is a linear approximation at these images. With random weights '

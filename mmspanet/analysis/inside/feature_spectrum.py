@@ -139,7 +139,7 @@ def feature_spectrum(
     Args:
         backbone: Called with every batch, without gradients.
         blocks: Modules of the backbone by their paths, see :func:`.blocks.find_blocks`.
-        batches: Normalised images, (B, 3, H, W) each.
+        batches: Normalized images, (B, 3, H, W) each.
         profile: :func:`radial_profile` or :func:`diagonal_profile`.
 
     Returns:
@@ -194,14 +194,14 @@ def _by_stage(means: dict[str, _Mean]) -> list[BlockSpectrum]:
 
 
 def draw_spectra(axes: Axes, spectra: Sequence[BlockSpectrum], title: str) -> None:
-    """One curve per block, coloured by depth; the legend gives each stage's Nyquist."""
-    colours = plotting.sequence_colours(len(spectra))
-    for spectrum, colour in zip(spectra, colours, strict=True):
+    """One curve per block, colored by depth; the legend gives each stage's Nyquist."""
+    colors = plotting.sequence_colors(len(spectra))
+    for spectrum, color in zip(spectra, colors, strict=True):
         last = spectrum.block == len(spectra) or spectra[spectrum.block].stage != spectrum.stage
         axes.plot(
             spectrum.frequency / NYQUIST,
             spectrum.amplitude,
-            color=colour,
+            color=color,
             linewidth=1.8 if last else 0.9,
             label=_stage_label(spectra, spectrum.stage) if last else None,
         )
@@ -213,12 +213,12 @@ def draw_spectra(axes: Axes, spectra: Sequence[BlockSpectrum], title: str) -> No
 
 def draw_depth(axes: Axes, models: Mapping[str, Sequence[BlockSpectrum]]) -> None:
     """The value at the highest frequency against depth, one line per model."""
-    for (title, spectra), colour, marker in zip(
-        models.items(), cycle(plotting.COLOURS), cycle('osD^vP'), strict=False
+    for (title, spectra), color, marker in zip(
+        models.items(), cycle(plotting.COLORS), cycle('osD^vP'), strict=False
     ):
         depth = [s.block / len(spectra) for s in spectra]
         values = [s.at_end for s in spectra]
-        axes.plot(depth, values, color=colour, marker=marker, label=title)
+        axes.plot(depth, values, color=color, marker=marker, label=title)
     axes.set(
         xlabel='block number / number of blocks',
         ylabel=f'{Y_LABEL}\nat the highest frequency',

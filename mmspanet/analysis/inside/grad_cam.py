@@ -47,7 +47,7 @@ def grad_cam(model: Model, layer: nn.Module, image: Tensor) -> ClassActivation:
         model: A classifier.
         layer: A block; the usual choice is the last. If a class token makes the decision, take
             the first norm of the last block: the gradient at the patches of its output is 0.
-        image: One normalised image, (1, 3, H, W).
+        image: One normalized image, (1, 3, H, W).
 
     Raises:
         InputError: If the model is no classifier, or the package is not installed.
@@ -75,8 +75,8 @@ def grad_cam(model: Model, layer: nn.Module, image: Tensor) -> ClassActivation:
 
 def draw_cam(axes: Axes, picture: Tensor, cam: ClassActivation, title: str) -> Any:
     """A cam over its image, (3, H, W) uint8 RGB; the drawn overlay."""
-    grey = picture.float().mean(dim=0)[None].expand(3, -1, -1).to(torch.uint8)
-    draw_picture(axes, grey, title)
+    gray = picture.float().mean(dim=0)[None].expand(3, -1, -1).to(torch.uint8)
+    draw_picture(axes, gray, title)
     height, width = picture.shape[1:]
     return axes.imshow(
         cam.strength,

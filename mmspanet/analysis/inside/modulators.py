@@ -42,7 +42,7 @@ def modulator_maps(model: nn.Module, image: Tensor) -> list[ModulatorMap]:
 
     Args:
         model: A SPANetV2, or a model with one as its backbone.
-        image: One normalised image, (1, 3, H, W).
+        image: One normalized image, (1, 3, H, W).
 
     Raises:
         InputError: If the model has no SPAM mixer.

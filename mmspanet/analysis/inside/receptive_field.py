@@ -1,4 +1,4 @@
-"""Effective receptive fields: which pixels the centre of a feature map answers to.
+"""Effective receptive fields: which pixels the center of a feature map answers to.
 
 After Luo, Li, Urtasun and Zemel, "Understanding the Effective Receptive Field in Deep
 Convolutional Neural Networks" (NeurIPS 2016, arXiv 1701.04128): the gradient of the central
@@ -34,7 +34,7 @@ class ReceptiveField:
         path: The block's path in the backbone.
         stage: From 1; a stage is a run of blocks of one map size.
         cell: Side in pixels of the squares that ``gradient`` has one entry for.
-        gradient: Root mean square over images, of the sum over colours and a cell's pixels, of
+        gradient: Root mean square over images, of the sum over colors and a cell's pixels, of
             shape (H / cell, W / cell); the largest entry is 1.
     """
 
@@ -58,7 +58,7 @@ def stage_ends(
     Args:
         backbone: The network.
         blocks: Its blocks, see :func:`.blocks.find_blocks`.
-        image: A normalised image, (1, 3, H, W), to find the sizes with.
+        image: A normalized image, (1, 3, H, W), to find the sizes with.
     """
     sizes: dict[str, tuple[int, ...]] = {}
     size = (image.shape[2], image.shape[3])
@@ -84,14 +84,14 @@ def receptive_fields(
     cell: int = CELL,
     seed: int = 0,
 ) -> list[ReceptiveField]:
-    """Effective receptive field of the centre of each block's output, averaged over images.
+    """Effective receptive field of the center of each block's output, averaged over images.
 
     One forward pass per image and one backward pass per block and image.
 
     Args:
         backbone: Called with each image.
         blocks: The blocks, see :func:`stage_ends`.
-        images: Normalised images of one size, (1, 3, H, W) each.
+        images: Normalized images of one size, (1, 3, H, W) each.
         cell: Side in pixels of the squares that the gradient is kept for.
         seed: Of the channels' random signs.
 
@@ -143,7 +143,7 @@ def _sum_over_cells(energy: Tensor, cell: int) -> Tensor:
 
 
 def draw_field(axes: Axes, field: ReceptiveField, title: str) -> Any:
-    """One field on a logarithmic colour scale of four decades; the drawn image.
+    """One field on a logarithmic color scale of four decades; the drawn image.
 
     The title gives the smallest part of the image with half of the squared gradient.
     """

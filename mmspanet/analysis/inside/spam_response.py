@@ -107,7 +107,7 @@ class LocalResponse:
     """The answer of a mixer's Jacobian at a feature map to white noise in rings of frequencies.
 
     Attributes:
-        frequency: Centres of the R rings, in fractions of Nyquist.
+        frequency: Centers of the R rings, in fractions of Nyquist.
         gain: (R,), root mean square of ||J v|| over ||v||.
         kept: (R,), the share of the answer's energy that lies in the ring of the noise; what is
             scattered to other frequencies is the rest.
@@ -188,7 +188,7 @@ def mixer_inputs(model: nn.Module, images: Tensor) -> list[MixerInput]:
 
     Args:
         model: A SPANetV2, or a model with one as its backbone.
-        images: (B, 3, H, W), normalised.
+        images: (B, 3, H, W), normalized.
 
     Raises:
         InputError: If there is no SPANetV2.

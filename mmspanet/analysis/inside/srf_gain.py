@@ -71,9 +71,9 @@ def head_gains(model: nn.Module) -> list[HeadGain]:
 
 def draw_profiles(axes: Axes, gains: Sequence[HeadGain]) -> None:
     """Radial mean of each head's gain in one stage, against the initial 0.5."""
-    for gain, colour in zip(gains, plotting.COLOURS, strict=False):
+    for gain, color in zip(gains, plotting.COLORS, strict=False):
         frequency, values = radial_profile(gain.gain)
-        axes.plot(frequency / NYQUIST, values, color=colour, marker='o', label=gain.label)
+        axes.plot(frequency / NYQUIST, values, color=color, marker='o', label=gain.label)
     axes.axhline(INITIAL, color='0.5', linewidth=0.8, linestyle=':', label='initial 0.5')
     axes.set(
         xlabel='frequency / Nyquist of the map',
@@ -86,7 +86,7 @@ def draw_profiles(axes: Axes, gains: Sequence[HeadGain]) -> None:
 def draw_map(axes: Axes, gain: HeadGain, limit: float) -> Any:
     """A head's mean gain on the plane of frequencies, zero in the middle; the drawn image.
 
-    ``limit`` is the largest distance from 0.5 on the colour scale.
+    ``limit`` is the largest distance from 0.5 on the color scale.
     """
     height, width = gain.gain.shape
     axes.grid(False)
@@ -105,7 +105,7 @@ def draw_map(axes: Axes, gain: HeadGain, limit: float) -> Any:
     return image
 
 
-def colour_limit(gains: Sequence[HeadGain]) -> float:
+def color_limit(gains: Sequence[HeadGain]) -> float:
     """The largest distance of a mean gain from 0.5."""
     return max(float(np.abs(gain.gain - INITIAL).max()) for gain in gains)
 
@@ -114,7 +114,7 @@ def draw_gains(gains: Sequence[HeadGain]) -> Figure:
     """A row per stage: the maps of its heads, then their radial profiles."""
     stages = sorted({gain.stage for gain in gains})
     heads = max(gain.head for gain in gains)
-    limit = colour_limit(gains)
+    limit = color_limit(gains)
     with plotting.style():
         figure = Figure(figsize=(plotting.PAGE_WIDTH * 1.5, 2.3 * len(stages)))
         rows = figure.subplots(

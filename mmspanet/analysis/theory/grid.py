@@ -4,7 +4,7 @@ The nodes are the H x W positions of a feature map in row-major order, N = H * W
 (arXiv 2503.23947) puts convolution and self-attention into one graph-spectral frame: patches are
 nodes, a convolution is a weighted sum of shift matrices, attention is a dense row-stochastic
 matrix. It is ours, and not known from the paper, how that is made definite here: the grid
-graph and its k x k window, both boundaries, both Laplacians and all normalisations.
+graph and its k x k window, both boundaries, both Laplacians and all normalizations.
 """
 
 from dataclasses import dataclass
@@ -55,9 +55,9 @@ def ring_numbers(frequency: Array, bins: int) -> NDArray[np.int64]:
 
 
 def window_stencil(window: int) -> Array:
-    """The stencil of the k-window graph: ones over (k, k), k odd, but for the centre."""
+    """The stencil of the k-window graph: ones over (k, k), k odd, but for the center."""
     if window % 2 == 0:
-        raise ValueError(f'window={window} must be odd, so that it has a centre.')
+        raise ValueError(f'window={window} must be odd, so that it has a center.')
     stencil = np.ones((window, window))
     stencil[window // 2, window // 2] = 0
     return stencil
@@ -104,27 +104,27 @@ def transfer_function(kernels: Array, grid: Grid) -> NDArray[np.complex128]:
     return np.fft.fft2(wrapped).conj()
 
 
-def laplacian(adjacency: Array, normalised: bool = False) -> Array:
-    """The combinatorial D - A or the normalised I - D^-1/2 A D^-1/2 of a symmetric A, (N, N)."""
+def laplacian(adjacency: Array, normalized: bool = False) -> Array:
+    """The combinatorial D - A or the normalized I - D^-1/2 A D^-1/2 of a symmetric A, (N, N)."""
     degree = adjacency.sum(axis=1)
-    if not normalised:
+    if not normalized:
         return np.diag(degree) - adjacency
     return np.eye(len(degree)) - adjacency / np.sqrt(np.outer(degree, degree))
 
 
-def torus_eigenvalues(stencil: Array, grid: Grid, normalised: bool = False) -> Array:
+def torus_eigenvalues(stencil: Array, grid: Grid, normalized: bool = False) -> Array:
     """The Laplacian eigenvalues of a torus, one per DFT vector, (H, W), in O(N log N).
 
-    ``lambda(omega) = sum_a s[a] (1 - cos(omega a))``, over ``sum_a s[a]`` if normalised, for a
+    ``lambda(omega) = sum_a s[a] (1 - cos(omega a))``, over ``sum_a s[a]`` if normalized, for a
     point-symmetric stencil s of edge weights.
     """
     degree = stencil.sum()
     eigenvalues = degree - transfer_function(stencil, grid).real
-    return eigenvalues / degree if normalised else eigenvalues
+    return eigenvalues / degree if normalized else eigenvalues
 
 
 def _taps(kernels: Array) -> list[tuple[int, int, Array]]:
-    """Offsets from the centre, and the weights there, of (..., kh, kw)."""
+    """Offsets from the center, and the weights there, of (..., kh, kw)."""
     height, width = kernels.shape[-2:]
     if height % 2 == 0 or width % 2 == 0:
         raise ValueError(f'The kernel is {height} x {width}: both sides must be odd.')

@@ -26,7 +26,7 @@ def gaussian_kernel(window: int, sigma: float) -> Array:
 
 
 def laplacian_kernel(window: int) -> Array:
-    """The centre minus the mean over a k x k window, k odd: a high-pass."""
+    """The center minus the mean over a k x k window, k odd: a high-pass."""
     kernel = -box_kernel(window)
     kernel[window // 2, window // 2] += 1
     return kernel
@@ -39,7 +39,7 @@ def random_kernels(rng: Rng, count: int, window: int, signed: bool) -> Array:
         rng: Source of the weights.
         count: Number of kernels.
         window: Their side k.
-        signed: Keep the signs, as a freshly initialised layer has them. Else the absolute
+        signed: Keep the signs, as a freshly initialized layer has them. Else the absolute
             values are taken.
     """
     kernels = rng.standard_normal((count, window, window))

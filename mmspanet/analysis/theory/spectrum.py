@@ -75,7 +75,7 @@ class Response:
             bins: Rings per unit of frequency; zero frequency has one of its own.
 
         Returns:
-            Centres of the rings that hold frequencies, (R,), and gains, (..., R).
+            Centers of the rings that hold frequencies, (R,), and gains, (..., R).
         """
         number, ring = np.unique(ring_numbers(self.frequency, bins), return_inverse=True)
         member = np.eye(len(number))[ring] * self.multiplicity[:, None]
@@ -144,7 +144,7 @@ def eigenbasis_response(matrix: Array, laplacian: Array) -> Response:
 
 
 def circulant_eigenbasis_response(
-    kernel: Array, stencil: Array, grid: Grid, normalised: bool = False
+    kernel: Array, stencil: Array, grid: Grid, normalized: bool = False
 ) -> Response:
     """:func:`eigenbasis_response` of a convolution on a torus, in O(N log N).
 
@@ -152,9 +152,9 @@ def circulant_eigenbasis_response(
         kernel: Of the convolution, (kh, kw).
         stencil: Edge weights of the graph, such as ``CROSS`` or ``window_stencil(k)``.
         grid: Its height and width count; the boundary is taken as periodic.
-        normalised: Take the normalised Laplacian.
+        normalized: Take the normalized Laplacian.
     """
-    eigenvalues = torus_eigenvalues(stencil, grid, normalised).ravel()
+    eigenvalues = torus_eigenvalues(stencil, grid, normalized).ravel()
     transfer = transfer_function(kernel, grid).ravel()
     order = np.argsort(eigenvalues)
     # H(-omega) is the conjugate and has the same eigenvalue: imaginary parts cancel.

@@ -81,7 +81,7 @@ def box_sweep(grid: Grid, windows: Iterable[int]) -> Sweep:
 
 
 def laplacian_sweep(grid: Grid, windows: Iterable[int]) -> Sweep:
-    """The centre minus the mean over the window."""
+    """The center minus the mean over the window."""
     return {k: circulant_response(laplacian_kernel(k), grid) for k in windows}
 
 
@@ -113,7 +113,7 @@ def draw_windows(
         near_sweep(grid, attention),
     )
     filter_part = {k: response.filter_part() for k, response in sharp.items()}
-    colours = dict(zip(attention, plotting.sequence_colours(len(attention)), strict=True))
+    colors = dict(zip(attention, plotting.sequence_colors(len(attention)), strict=True))
     with plotting.style():
         figure = Figure(figsize=(plotting.PAGE_WIDTH, 5.6))
         (top_left, top_right), (left, right) = figure.subplots(2, 2, sharey='row')
@@ -122,7 +122,7 @@ def draw_windows(
         for axes, sweep in ((top_left, convolution), (top_right, attention)):
             for k, response in sweep.items():
                 frequency, gain = _mean_profile(response, grid)
-                axes.plot(frequency, gain / gain[0], color=colours[k], label=_window_name(k, grid))
+                axes.plot(frequency, gain / gain[0], color=colors[k], label=_window_name(k, grid))
                 rows += [
                     _row(panel=axes.get_title(), window=k, frequency=f, gain=g)
                     for f, g in zip(frequency, gain / gain[0], strict=True)
@@ -131,7 +131,7 @@ def draw_windows(
             axes.set_xlabel(FREQUENCY)
         top_right.legend(title='window k', ncols=2)
         top_left.set_ylabel('gain (zero frequency = 1)')
-        for axes, name, sweep, colour, marker in (
+        for axes, name, sweep, color, marker in (
             (left, 'random', convolution, plotting.BLUE, 'o'),
             (left, 'box', box, plotting.GREEN, 's'),
             (right, 'sharp (logits x 4)', sharp, plotting.VERMILION, 'v'),
@@ -142,7 +142,7 @@ def draw_windows(
         ):
             values = {k: r.high_frequency_gain() for k, r in sweep.items()}
             panel = 'convolution' if axes is left else 'self-attention'
-            rows += _draw_quantiles(axes, values, grid, name, colour, marker, panel)
+            rows += _draw_quantiles(axes, values, grid, name, color, marker, panel)
         left.set_ylabel('mean gain above half Nyquist\n(zero frequency = 1)')
         for axes in (left, right):
             axes.set_yscale('log')
@@ -178,17 +178,17 @@ def draw_signs(
         top_left.set_title('convolution, random non-negative weights')
         top_right.set_title('convolution, random signed weights')
         for axes, sweep in ((top_left, non_negative), (top_right, signed)):
-            for (k, response), colour in _coloured(sweep):
+            for (k, response), color in _colored(sweep):
                 frequency, gains = response.relative().profile(_rings(grid))
                 gain = np.sqrt((gains**2).mean(axis=0))
                 low, high = np.quantile(gains, (0.05, 0.95), axis=0)
-                axes.plot(frequency, gain, color=colour, label=_window_name(k, grid))
+                axes.plot(frequency, gain, color=color, label=_window_name(k, grid))
                 drawn = [
                     _row(panel=axes.get_title(), window=k, frequency=f, gain=g)
                     for f, g in zip(frequency, gain, strict=True)
                 ]
                 if k in (min(sweep), max(sweep)):
-                    axes.fill_between(frequency, low, high, color=colour, alpha=0.25, lw=0)
+                    axes.fill_between(frequency, low, high, color=color, alpha=0.25, lw=0)
                     for row, a, b in zip(drawn, low, high, strict=True):
                         row |= dict(low=a, high=b)
                 rows += drawn
@@ -198,14 +198,14 @@ def draw_signs(
         top_left.set_ylabel(RELATIVE_GAIN)
         curves = [
             (left, 'random, non-negative', non_negative, plotting.BLUE, 'o'),
-            (right, 'centre - box (Laplacian)', box_free, plotting.VERMILION, 'v'),
+            (right, 'center - box (Laplacian)', box_free, plotting.VERMILION, 'v'),
             (right, 'random, signed', signed, plotting.BLUE, 'o'),
         ]
         if found:
             curves.append((right, learned_name, found, plotting.PURPLE, 'D'))
-        for axes, name, sweep, colour, marker in curves:
+        for axes, name, sweep, color, marker in curves:
             values = {k: r.high_pass_share() for k, r in sweep.items()}
-            rows += _draw_quantiles(axes, values, grid, name, colour, marker, 'high-pass share')
+            rows += _draw_quantiles(axes, values, grid, name, color, marker, 'high-pass share')
         left.set_ylabel('high-pass share')
         left.set_ylim(0, 1)
         for axes in (left, right):
@@ -233,7 +233,7 @@ def draw_summaries(
         'spectral centroid (1 = Nyquist)': Response.centroid,
     }
     sweeps = (
-        ('centre - box', laplacian_sweep(grid, signed), plotting.VERMILION, 'v-'),
+        ('center - box', laplacian_sweep(grid, signed), plotting.VERMILION, 'v-'),
         ('random, signed', signed, plotting.BLUE, 'o-'),
         ('random, non-negative', non_negative, plotting.SKY, 'D-'),
         ('box', box_sweep(grid, non_negative), plotting.GREEN, 's-'),
@@ -248,9 +248,9 @@ def draw_summaries(
             axes.set_xlabel('window k')
             axes.set_ylim(0, 1)
             axes.set_xticks(range(len(attention)), [_window_name(k, grid) for k in attention])
-            for name, sweep, colour, line in sweeps:
+            for name, sweep, color, line in sweeps:
                 medians = [np.median(summary(response)) for response in sweep.values()]
-                axes.plot(range(len(medians)), medians, line, color=colour, label=name)
+                axes.plot(range(len(medians)), medians, line, color=color, label=name)
                 rows += [
                     dict(panel=title, operator=name, window=k, median=median)
                     for k, median in zip(sweep, medians, strict=True)
@@ -276,7 +276,7 @@ def draw_eigenbasis(side: int, window: int, rng: Rng) -> tuple[Figure, Rows]:
     torus, bounded = Grid(side, side, periodic=True), Grid(side, side, periodic=False)
     kernels = {
         f'box, {window} x {window}': (box_kernel(window), plotting.GREEN),
-        f'centre - box, {window} x {window}': (laplacian_kernel(window), plotting.VERMILION),
+        f'center - box, {window} x {window}': (laplacian_kernel(window), plotting.VERMILION),
     }
     logits = random_logits(rng, torus)
     with plotting.style():
@@ -287,16 +287,16 @@ def draw_eigenbasis(side: int, window: int, rng: Rng) -> tuple[Figure, Rows]:
             place = 'torus' if grid.periodic else 'bounded grid'
             attention = attention_matrix(logits, window_mask(grid, window))
             operators = {
-                name: (convolution_matrix(kernel, grid), colour)
-                for name, (kernel, colour) in kernels.items()
+                name: (convolution_matrix(kernel, grid), color)
+                for name, (kernel, color) in kernels.items()
             } | {f'attention, {window} x {window}': (attention, plotting.BLUE)}
-            for name, (matrix, colour) in operators.items():
+            for name, (matrix, color) in operators.items():
                 dense = eigenbasis_response(matrix, graph)
-                axes.plot(dense.frequency, dense.gain, '.', color=colour, ms=4, label=name)
+                axes.plot(dense.frequency, dense.gain, '.', color=color, ms=4, label=name)
                 rows += _eigenbasis_rows(dense, place, name, 'dense')
                 if grid.periodic and name in kernels:
                     fast = circulant_eigenbasis_response(kernels[name][0], CROSS, grid)
-                    axes.plot(fast.frequency, fast.gain, color=colour, lw=0.6)
+                    axes.plot(fast.frequency, fast.gain, color=color, lw=0.6)
                     rows += _eigenbasis_rows(fast, place, name, 'FFT')
             axes.set_xlabel(r'graph frequency $\lambda / \lambda_{\max}$')
         panels[0].set_title(f'torus, {side} x {side} (dots: dense, lines: FFT)')
@@ -326,14 +326,14 @@ def draw_attention(inputs: Iterable[MixerInput]) -> tuple[Figure, Rows] | None:
         figure = Figure(figsize=(plotting.PAGE_WIDTH, 3.4))
         panels = figure.subplots(1, len(stages), sharey=True, squeeze=False)[0]
         for axes, (stage, blocks) in zip(panels, stages.items(), strict=True):
-            colours = plotting.sequence_colours(len(blocks))
-            for (block, grid, heads), colour in zip(blocks, colours, strict=True):
+            colors = plotting.sequence_colors(len(blocks))
+            for (block, grid, heads), color in zip(blocks, colors, strict=True):
                 frequency, gains = heads.profile(_rings(grid))
                 _, mean = _mean_profile(heads, grid)
                 _, kept = _mean_profile(heads.filter_part(), grid)
-                axes.plot(frequency, mean, color=colour)
-                axes.plot(frequency, kept, ':', color=colour)
-                axes.plot(frequency, gains.T, color=colour, lw=0.5, alpha=0.5)
+                axes.plot(frequency, mean, color=color)
+                axes.plot(frequency, kept, ':', color=color)
+                axes.plot(frequency, gains.T, color=color, lw=0.5, alpha=0.5)
                 curves = [('mean', mean), ('filter part', kept), *enumerate(gains, start=1)]
                 rows += [
                     dict(stage=stage + 1, block=block + 1, head=head, frequency=f, gain=g)
@@ -369,7 +369,7 @@ def draw_spam(
     rows: Rows = []
     stages = sorted({stage for stage, _ in local})
     kernel_sizes = sorted({head.kernel_size for head in heads})
-    colours = dict(zip(kernel_sizes, plotting.COLOURS, strict=False))
+    colors = dict(zip(kernel_sizes, plotting.COLORS, strict=False))
     with plotting.style():
         figure = Figure(figsize=(plotting.PAGE_WIDTH, 6.4))
         panels = figure.subplots(3, len(stages), sharex=True, sharey='row', squeeze=False)
@@ -378,7 +378,7 @@ def draw_spam(
             column[2].set_xlabel('frequency\n(1 = Nyquist)')
             of_stage = [head for head in heads if head.stage == stage]
             if of_stage:
-                rows += _draw_heads(column[0], of_stage, colours)
+                rows += _draw_heads(column[0], of_stage, colors)
             else:
                 column[0].text(0.5, 0.5, 'no SPAM', transform=column[0].transAxes, ha='center')
             blocks = {block: r for (s, block), r in local.items() if s == stage}
@@ -394,7 +394,7 @@ def draw_spam(
         panels[1, 0].yaxis.set_major_formatter('{x:g}')
         panels[1, 0].yaxis.set_minor_formatter(NullFormatter())
         handles = [
-            *(Line2D([], [], color=c, label=f'kernel {k} x {k}') for k, c in colours.items()),
+            *(Line2D([], [], color=c, label=f'kernel {k} x {k}') for k, c in colors.items()),
             Line2D([], [], color='0.3', ls=':', label='without re-scaling'),
             *_depth_handles(max(block for _, block in local) + 1),
         ]
@@ -402,10 +402,10 @@ def draw_spam(
     return figure, rows
 
 
-def _draw_heads(axes: Axes, heads: Sequence[HeadResponse], colours: Mapping[int, str]) -> Rows:
+def _draw_heads(axes: Axes, heads: Sequence[HeadResponse], colors: Mapping[int, str]) -> Rows:
     """Root mean square over channels and blocks, per kernel size; dotted without re-scaling."""
     rows: Rows = []
-    for k, colour in colours.items():
+    for k, color in colors.items():
         blocks = [head for head in heads if head.kernel_size == k]
         for curve, line, responses in (
             ('kernel', ':', [head.kernel_response() for head in blocks]),
@@ -414,7 +414,7 @@ def _draw_heads(axes: Axes, heads: Sequence[HeadResponse], colours: Mapping[int,
             mean = _mean(responses)
             frequency, gain = mean.profile(_rings(blocks[0].grid))
             _, relative = mean.relative().profile(_rings(blocks[0].grid))
-            axes.plot(frequency, relative, line, color=colour)
+            axes.plot(frequency, relative, line, color=color)
             labels = dict(stage=blocks[0].stage + 1, curve=curve, window=k, block='all')
             rows += _spam_rows(labels, frequency, gain, relative, np.full(len(gain), np.nan))
     return rows
@@ -424,18 +424,18 @@ def _depth_handles(blocks: int) -> list[Line2D]:
     """What tells a stage's blocks apart; nothing where each stage has only one."""
     if blocks == 1:
         return []
-    first, *_, last = plotting.sequence_colours(blocks)
+    first, *_, last = plotting.sequence_colors(blocks)
     names = {'first block': first, 'last block': last}
-    return [Line2D([], [], color=colour, label=name) for name, colour in names.items()]
+    return [Line2D([], [], color=color, label=name) for name, color in names.items()]
 
 
 def _draw_local(
     axes: Axes, kept_axes: Axes, stage: int, blocks: Mapping[int, LocalResponse]
 ) -> Rows:
     rows: Rows = []
-    for (block, response), colour in _coloured(blocks):
-        axes.plot(response.frequency, response.relative_gain(), color=colour)
-        kept_axes.plot(response.frequency, response.kept, color=colour)
+    for (block, response), color in _colored(blocks):
+        axes.plot(response.frequency, response.relative_gain(), color=color)
+        kept_axes.plot(response.frequency, response.kept, color=color)
         rows += _spam_rows(
             dict(stage=stage + 1, curve='whole mixer', window='', block=block + 1),
             response.frequency,
@@ -460,15 +460,15 @@ def _draw_quantiles(
     values: Mapping[int, Array],
     grid: Grid,
     name: str,
-    colour: str,
+    color: str,
     marker: str,
     panel: str,
 ) -> Rows:
     """Median, and the middle nine tenths as a band, by window."""
     low, middle, high = np.array([np.quantile(v, (0.05, 0.5, 0.95)) for v in values.values()]).T
     places = [_window_name(k, grid) for k in values]
-    axes.plot(places, middle, color=colour, marker=marker, label=name)
-    axes.fill_between(places, low, high, color=colour, alpha=0.2, lw=0)
+    axes.plot(places, middle, color=color, marker=marker, label=name)
+    axes.fill_between(places, low, high, color=color, alpha=0.2, lw=0)
     return [
         _row(panel=panel, operator=name, window=k, median=b, low=a, high=c)
         for k, a, b, c in zip(values, low, middle, high, strict=True)
@@ -526,8 +526,8 @@ def _rings(grid: Grid) -> int:
     return min(grid.height, grid.width) // 2
 
 
-def _coloured(items: Mapping[int, Any]) -> Iterable[tuple[tuple[int, Any], Any]]:
-    return zip(items.items(), plotting.sequence_colours(len(items)), strict=True)
+def _colored(items: Mapping[int, Any]) -> Iterable[tuple[tuple[int, Any], Any]]:
+    return zip(items.items(), plotting.sequence_colors(len(items)), strict=True)
 
 
 def _window_name(window: int, grid: Grid) -> str:

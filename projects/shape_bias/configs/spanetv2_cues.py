@@ -32,7 +32,7 @@ val_dataloader = dict(
     dataset=dict(data_root=data_root, pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
-# Images of each set: mmspanet.datasets.shapes.CUE_SETS says what is in them.
+# Images of each set: projects.shape_bias.cue_images.CUE_SETS says what is in them.
 cues = dict(train=3000, val=500, conflict=1000)
 
 max_epochs = 5

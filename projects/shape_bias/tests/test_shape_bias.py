@@ -14,9 +14,10 @@ import pytest
 from torch import nn
 
 from mmspanet import cli
-from mmspanet.datasets import shapes
-from projects.shape_bias import shape_bias
-from projects.shape_bias.shape_bias import VARIANTS, CueResult, CueRun, Decision
+from mmspanet.datasets.shapes import CLASSES, draw
+from projects.shape_bias import cue_images, shape_bias, training
+from projects.shape_bias.shape_bias import CueResult, CueRun, Decision
+from projects.shape_bias.variants import VARIANTS
 
 ROOT = Path(__file__).parents[3]
 CONFIG = ROOT / 'projects/shape_bias/configs/spanetv2_cues.py'
@@ -26,8 +27,8 @@ CONFIG = ROOT / 'projects/shape_bias/configs/spanetv2_cues.py'
 def images(tmp_path_factory):
     """Twenty images of each test set: every pair of cues once in the conflict set."""
     root = tmp_path_factory.mktemp('cues')
-    for name in shapes.CUE_SETS:
-        shapes.write_cues(root, name, 20)
+    for name in cue_images.CUE_SETS:
+        cue_images.write_cues(root, name, 20)
     return root
 
 
@@ -36,33 +37,35 @@ def cues_of(root: Path, name: str) -> list[tuple[str, str, str]]:
     lines = [line.split() for line in (root / f'meta/{name}.txt').read_text().splitlines()]
     assert all((root / name / file).is_file() for file, _ in lines)
     return [
-        (shapes.CLASSES[int(label)], Path(file).parent.name, Path(file).stem.split('-')[1])
+        (CLASSES[int(label)], Path(file).parent.name, Path(file).stem.split('-')[1])
         for file, label in lines
     ]
 
 
 def test_conflict_set_has_every_pair_of_different_classes(images):
     found = Counter((outline, texture) for _, outline, texture in cues_of(images, 'conflict'))
-    assert found == {(a, b): 1 for a in shapes.CLASSES for b in shapes.CLASSES if a != b}
+    assert found == {(a, b): 1 for a in CLASSES for b in CLASSES if a != b}
     assert all(label == outline for label, outline, _ in cues_of(images, 'conflict'))
 
 
 def test_both_cues_tell_the_class_in_training(images):
     for name in ('train', 'val'):
         assert all(label == a == b for label, a, b in cues_of(images, name))
-    assert len(set(shapes._CUE_TEXTURES.values())) == len(shapes.CLASSES)
+    assert len(set(cue_images.CUE_TEXTURES.values())) == len(CLASSES)
 
 
 @pytest.mark.parametrize('outline', range(5))
 def test_texture_fills_the_outline_and_nothing_else(outline):
     """Two images of one seed with different textures differ inside the outline alone."""
     stripes, checks = (
-        shapes.make_cue_portrait(np.random.default_rng(7), 'val', outline, texture).astype(float)
+        cue_images.make_cue_portrait(np.random.default_rng(7), 'val', outline, texture).astype(
+            float
+        )
         for texture in (2, 4)
     )
     rng = np.random.default_rng(7)
-    shapes._background(rng, 'val')
-    mask = shapes.draw_outline(
+    draw.draw_background(rng, 'val')
+    mask = draw.draw_outline(
         outline, rng.uniform(38, 90, 2), rng.uniform(45, 75), rng.uniform(0, 2 * np.pi)
     )
     difference = np.abs(stripes - checks).mean(axis=2)
@@ -77,7 +80,7 @@ def test_textures_are_dark_and_bright(texture):
     means = []
     for seed in range(40):
         rng = np.random.default_rng([seed, texture])
-        pattern = shapes._CUE_TEXTURES[shapes.CLASSES[texture]](rng)
+        pattern = cue_images.CUE_TEXTURES[CLASSES[texture]](rng)
         assert set(np.unique(pattern)) == {0, 1}
         means.append(pattern.mean())
     assert 0.2 < np.mean(means) < 0.8
@@ -93,7 +96,7 @@ def test_counts():
         Decision('bolt', 'ring', 'bolt'),
     ]
     matched = [Decision('star', 'star', p) for p in ('star', 'star', 'star', 'ring')]
-    result = shape_bias.summarise(conflict, matched)
+    result = shape_bias.summarize(conflict, matched)
     assert result == CueResult(shape=3, texture=2, other=1, accuracy=0.75)
     assert result.shape_bias == pytest.approx(3 / 5)
     assert result.shape_share == pytest.approx(3 / 6)
@@ -115,7 +118,7 @@ class Reader(nn.Module):
         for sample in batch['data_samples']:
             path = Path(sample.img_path)
             name = path.parent.name if self.cue == 'outline' else path.stem.split('-')[1]
-            sample.set_pred_label(shapes.CLASSES.index(name))
+            sample.set_pred_label(CLASSES.index(name))
         return batch['data_samples']
 
 
@@ -142,7 +145,7 @@ def test_missing_images_are_named(tmp_path):
 def test_examples_are_a_table_of_outlines_and_textures(images):
     examples = shape_bias.example_images(images)
     pairs = [(example['outline'], example['texture']) for example in examples]
-    assert pairs == [(a, b) for a in shapes.CLASSES for b in shapes.CLASSES]
+    assert pairs == [(a, b) for a in CLASSES for b in CLASSES]
     figure = shape_bias.draw_examples(images, examples)
     shown = figure.axes[5 * 1 + 4].images[0].get_array()  # second row, last column
     path = next((images / 'conflict/cross').glob('*-bolt.jpg'))
@@ -163,7 +166,7 @@ def test_variants_differ_in_their_kernels(variant, sizes, tmp_path):
 
     cfg = cli.load_config(str(CONFIG), None)
     before = cfg.pretty_text
-    made = shape_bias.variant_config(cfg, variant, 3, tmp_path / 'images', tmp_path / 'run')
+    made = training.variant_config(cfg, variant, 3, tmp_path / 'images', tmp_path / 'run')
     assert cfg.pretty_text == before
     assert made.randomness.seed == 3
     backbone = SPANetV2(arch=made.model.backbone.arch, input_size=64)
@@ -192,8 +195,8 @@ def test_figure_shows_every_run_and_the_means():
 
 
 def run_command(out_dir: Path, *options: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, 'projects/shape_bias/run.py', '--out-dir', str(out_dir)]
-    counts = [f'cues.{name}=20' for name in shapes.CUE_SETS]
+    command = [sys.executable, '-m', 'projects.shape_bias.run', '--out-dir', str(out_dir)]
+    counts = [f'cues.{name}=20' for name in cue_images.CUE_SETS]
     return subprocess.run(
         [*command, '--variants', '3x3', 'attention', '--cfg-options', *counts, *options],
         cwd=ROOT,

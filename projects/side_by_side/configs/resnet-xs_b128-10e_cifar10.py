@@ -1,4 +1,4 @@
-_base_ = './recipe_xs.py'
+_base_ = './recipe.py'
 
 model = dict(
     # As many MACs and parameters as spanetv2-xs, in ResNet's proportions: widths double.

@@ -1,4 +1,4 @@
-_base_ = './recipe_xs.py'
+_base_ = './recipe.py'
 
 model = dict(
     backbone=dict(

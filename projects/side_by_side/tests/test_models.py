@@ -18,8 +18,7 @@ experiments = pytest.importorskip('projects.side_by_side.models')
 
 FOLDER = Path(__file__).parents[1] / 'configs'
 CONFIGS = sorted(path.name for path in FOLDER.glob('*_cifar10.py'))
-SMALL = [name for name in CONFIGS if '-xs' in name]
-ABLATIONS = [name for name in SMALL if '-pure-' in name]
+ABLATIONS = [name for name in CONFIGS if '-pure-' in name]
 
 
 def load(name: str) -> Config:
@@ -38,17 +37,11 @@ def classifier(name: str) -> nn.Module:
 
 @pytest.mark.parametrize('name', CONFIGS)
 def test_a_config_changes_the_model_alone(name):
-    recipe = load('recipe_xs.py' if name in SMALL else 'recipe.py').to_dict()
+    recipe = load('recipe.py').to_dict()
     given = load(name).to_dict()
     recipe.pop('model')
     given.pop('model')
     assert given == recipe
-
-
-def test_the_short_recipe_is_the_long_one_but_for_its_length():
-    long, short = load('recipe.py').to_dict(), load('recipe_xs.py').to_dict()
-    changed = {key for key in long | short if long.get(key) != short.get(key)}
-    assert changed == {'max_epochs', 'train_cfg', 'param_scheduler', 'default_hooks'}
 
 
 @pytest.mark.parametrize('name', CONFIGS)
@@ -67,7 +60,7 @@ def cost(name: str) -> tuple[int, float]:
 
 
 def test_the_small_family_costs_the_same():
-    params, macs = zip(*(cost(name) for name in SMALL if name not in ABLATIONS), strict=True)
+    params, macs = zip(*(cost(name) for name in CONFIGS if name not in ABLATIONS), strict=True)
     assert len(params) == 6
     assert max(macs) <= 1.05 * min(macs)
     assert max(params) <= 1.15 * min(params)

@@ -1,6 +1,5 @@
 """The evidence of trainings side by side: table, curves, and the command on tiny trainings."""
 
-import csv
 import os
 import signal
 import subprocess
@@ -13,12 +12,11 @@ import cv2
 import numpy as np
 import pytest
 
-from projects.side_by_side import run as runner
+from mmspanet.analysis.tables import append_csv
 from projects.side_by_side import tables
 from projects.side_by_side.tables import Epoch, TrainingRun
 
 ROOT = Path(__file__).parents[3]
-SCRIPT = ROOT / 'projects/side_by_side/run.py'
 
 RUN = TrainingRun(
     config='a_b128-10e_cifar10',
@@ -42,8 +40,9 @@ OTHER = replace(RUN, config='b_b128-10e_cifar10', top1=62.0)
 def test_the_table_has_means_and_ranges_the_best_first():
     again = replace(RUN, seed=1, top1=61.0, images_per_second=600.0, peak_memory_mib=950)
     lines = tables.markdown([RUN, OTHER, again]).splitlines()
-    assert lines[2] == '| b | 1 | 62.00 |  | 0.500 | 10.00 | 800 | 900 | abc |'
-    assert lines[3] == '| a | 2 | 60.50 | 60.00 - 61.00 | 0.500 | 10.00 | 700 | 950 | abc |'
+    cells = [[cell.strip() for cell in line.split('|')[1:-1]] for line in lines[2:4]]
+    assert cells[0] == ['b', '1', '62.00', '', '0.500', '10.00', '800', '900', 'abc']
+    assert cells[1] == ['a', '2', '60.50', '60.00 - 61.00', '0.500', '10.00', '700', '950', 'abc']
     assert 'Machine: two cores.' in lines
 
 
@@ -62,10 +61,8 @@ def test_curves_count_the_forward_macs_of_the_images_seen():
 
 def test_a_run_comes_back_from_its_row(tmp_path):
     path = tmp_path / 'runs.csv'
-    with open(path, 'w', newline='') as file:
-        writer = csv.DictWriter(file, list(asdict(RUN)))
-        writer.writeheader()
-        writer.writerows([asdict(RUN), asdict(OTHER)])
+    for run in (RUN, OTHER):
+        append_csv(path, asdict(run))
     assert tables.read_runs(path) == [RUN, OTHER]
     assert tables.read_runs(tmp_path / 'none.csv') == []
 
@@ -87,7 +84,8 @@ def command(images: Path, out: Path, *options: str) -> list[str]:
     configs = ROOT / 'projects/side_by_side/configs'
     return [
         sys.executable,
-        str(SCRIPT),
+        '-m',
+        'projects.side_by_side.run',
         str(configs / 'spanetv2-xs-pure_b128-10e_cifar10.py'),
         str(configs / 'resnet-xs_b128-10e_cifar10.py'),
         '--out-dir',
@@ -102,7 +100,7 @@ def command(images: Path, out: Path, *options: str) -> list[str]:
     ]
 
 
-ENVIRONMENT = os.environ | {'OMP_NUM_THREADS': '1'}
+ENVIRONMENT = os.environ | {'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
 
 
 def train(images: Path, out: Path, *options: str) -> subprocess.CompletedProcess:
@@ -117,13 +115,8 @@ def train(images: Path, out: Path, *options: str) -> subprocess.CompletedProcess
 
 
 @pytest.mark.slow
-def test_pairs_are_trained_once_within_the_time(images, tmp_path):
+def test_pairs_are_trained_once(images, tmp_path):
     out = tmp_path / 'evidence'
-    none = train(images, out, '--minutes', '10')
-    assert none.returncode == 0, none.stderr
-    assert '2 pairs are left' in none.stdout  # either could take its 15 minutes
-    assert not out.exists()
-
     done = train(images, out)
     assert done.returncode == 0, done.stderr
     runs = tables.read_runs(out / 'runs.csv')
@@ -149,15 +142,6 @@ def test_pairs_are_trained_once_within_the_time(images, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_pair_over_its_time_leaves_no_row(images, tmp_path):
-    out = tmp_path / 'evidence'
-    done = train(images, out, '--pair-minutes', '0')
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith('error: the pair is over its 0 minutes')
-    assert not (out / 'runs.csv').exists()
-
-
-@pytest.mark.slow
 def test_a_killed_runner_takes_its_training_with_it(images, tmp_path):
     runner = subprocess.Popen(
         [*command(images, tmp_path / 'evidence'), 'train_cfg.max_epochs=1000'],
@@ -175,26 +159,6 @@ def test_a_killed_runner_takes_its_training_with_it(images, tmp_path):
     reader.start()
     reader.join(timeout=600)
     assert not reader.is_alive()
-
-
-def test_a_commit_holds_the_named_files_alone(tmp_path, monkeypatch):
-    def git(*words: str) -> str:
-        return subprocess.check_output(['git', '-C', str(tmp_path), *words], text=True)
-
-    git('init', '--quiet')
-    git('config', 'user.email', 'a@b.c')
-    git('config', 'user.name', 'A')
-    for name in ('first', 'row.csv', 'other'):
-        (tmp_path / name).write_text('1')
-        if name == 'first':
-            git('add', name)
-            git('commit', '--quiet', '-m', 'first')
-    git('add', 'other')  # somebody's work in the index
-
-    monkeypatch.setattr(runner, 'ROOT', tmp_path)
-    runner.commit_files('Evidence', [tmp_path / 'row.csv'])
-    assert git('show', '--name-only', '--format=%s').split() == ['Evidence', 'row.csv']
-    assert git('diff', '--cached', '--name-only').split() == ['other']
 
 
 def test_the_published_table_is_of_the_published_rows():

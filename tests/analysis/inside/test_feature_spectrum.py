@@ -145,7 +145,7 @@ def test_stages_and_strides_of_ours():
 
 
 def test_diagonal_is_the_curve_of_park_and_kim():
-    """Against their steps, literally: shift, mean, the diagonal from the centre, less its first."""
+    """Against their steps, literally: shift, mean, the diagonal from the center, less its first."""
     torch.manual_seed(1)
     maps = torch.randn(2, 5, 8, 8)
     shifted = torch.fft.fftshift((torch.fft.fft2(maps).abs() + 1e-6).log(), dim=(-2, -1))

@@ -8,7 +8,7 @@ from torch import nn
 
 from mmspanet.analysis.inside import grad_cam, modulators, receptive_field, srf_gain
 from mmspanet.analysis.inside.blocks import as_map, find_blocks, token_grid
-from mmspanet.analysis.models import RANDOM, Model, Normalisation
+from mmspanet.analysis.models import RANDOM, Model, Normalization
 from mmspanet.errors import InputError
 from mmspanet.models import SPANetV2
 
@@ -42,7 +42,7 @@ def test_gain_of_filters_set_by_hand(backbone):
     expected = 1 / (1 + np.exp(2 - 8 * np.hypot(y, x)))
     np.testing.assert_allclose(gains[1].gain, expected, atol=1e-6)
     np.testing.assert_allclose(gains[1].spread, 0, atol=1e-6)
-    assert srf_gain.colour_limit(gains[:4]) == pytest.approx(np.abs(expected - 0.5).max(), abs=1e-6)
+    assert srf_gain.color_limit(gains[:4]) == pytest.approx(np.abs(expected - 0.5).max(), abs=1e-6)
 
 
 def test_gains_are_of_the_stored_size():
@@ -168,7 +168,7 @@ class Bright(nn.Module):
 def test_grad_cam_finds_the_evidence():
     pytest.importorskip('pytorch_grad_cam')
     network = Bright().requires_grad_(False)
-    model = Model('bright', network, network, RANDOM, Normalisation(), True, ('green', 'red'), 32)
+    model = Model('bright', network, network, RANDOM, Normalization(), True, ('green', 'red'), 32)
     image = torch.zeros(1, 3, 32, 32)
     image[:, 0, 8:16, 20:28] = 1
     cam = grad_cam.grad_cam(model, network.block, image)
@@ -182,7 +182,7 @@ def test_grad_cam_finds_the_evidence():
 
 
 def test_grad_cam_needs_a_classifier(backbone):
-    model = Model('detector', backbone, backbone, RANDOM, Normalisation(), False, (), 64)
+    model = Model('detector', backbone, backbone, RANDOM, Normalization(), False, (), 64)
     with pytest.raises(InputError, match='needs a classifier, and detector is none'):
         grad_cam.grad_cam(model, backbone.stages[3][0], torch.randn(1, 3, 64, 64))
 

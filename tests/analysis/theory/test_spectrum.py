@@ -73,7 +73,7 @@ def test_convolution_matrix_is_scipys_correlation(grid, height, width, seed):
 
 @QUICK
 @given(st.integers(3, 6), st.integers(3, 6), odd, odd, seeds)
-def test_dft_vectors_diagonalise_convolutions_on_the_torus(height, width, kh, kw, seed):
+def test_dft_vectors_diagonalize_convolutions_on_the_torus(height, width, kh, kw, seed):
     grid, kernel = Grid(height, width, periodic=True), kernel_of(seed, kh, kw)
     vectors = dft_vectors(grid)
     diagonal = vectors.conj().T @ convolution_matrix(kernel, grid) @ vectors
@@ -212,15 +212,15 @@ def test_torus_eigenvalues_in_closed_form():
     st.sampled_from([CROSS, window_stencil(3)]),
     st.booleans(),
 )
-def test_torus_eigenvalues_agree_with_the_dense_laplacian(height, width, stencil, normalised):
+def test_torus_eigenvalues_agree_with_the_dense_laplacian(height, width, stencil, normalized):
     grid = Grid(height, width, periodic=True)
-    dense = np.linalg.eigvalsh(laplacian(convolution_matrix(stencil, grid), normalised))
-    fast = torus_eigenvalues(stencil, grid, normalised)
+    dense = np.linalg.eigvalsh(laplacian(convolution_matrix(stencil, grid), normalized))
+    fast = torus_eigenvalues(stencil, grid, normalized)
     np.testing.assert_allclose(np.sort(fast.ravel()), dense, atol=1e-10)
 
 
-def test_normalised_laplacian_of_a_bounded_window_graph():
-    matrix = laplacian(convolution_matrix(window_stencil(5), BOUNDED), normalised=True)
+def test_normalized_laplacian_of_a_bounded_window_graph():
+    matrix = laplacian(convolution_matrix(window_stencil(5), BOUNDED), normalized=True)
     eigenvalues, vectors = np.linalg.eigh(matrix)
     assert eigenvalues[0] == pytest.approx(0, abs=1e-12)
     assert eigenvalues[-1] < 2
@@ -284,16 +284,16 @@ def test_parseval(grid, seed):
 
 
 @pytest.mark.parametrize('window', [3, 5])
-@pytest.mark.parametrize('normalised', [False, True])
+@pytest.mark.parametrize('normalized', [False, True])
 @pytest.mark.parametrize('stencil', [CROSS, window_stencil(3), window_stencil(5)])
 @pytest.mark.parametrize('side', [14, 9])
-def test_the_fft_path_agrees_with_the_dense_eigendecomposition(window, normalised, stencil, side):
+def test_the_fft_path_agrees_with_the_dense_eigendecomposition(window, normalized, stencil, side):
     grid = Grid(side, side, periodic=True)
     kernel = kernel_of(window, window, window)
     matrix = convolution_matrix(kernel, grid)
     assert_same(
-        circulant_eigenbasis_response(kernel, stencil, grid, normalised),
-        eigenbasis_response(matrix, laplacian(convolution_matrix(stencil, grid), normalised)),
+        circulant_eigenbasis_response(kernel, stencil, grid, normalized),
+        eigenbasis_response(matrix, laplacian(convolution_matrix(stencil, grid), normalized)),
     )
     assert_same(circulant_response(kernel, grid), dft_response(matrix, grid))
 

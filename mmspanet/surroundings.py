@@ -1,0 +1,54 @@
+"""Where a figure was measured: machine, versions of the libraries, commit of the checkout."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+LIBRARIES = ('mmengine', 'mmcv', 'mmdetection', 'mmsegmentation', 'mmpretrain')
+UPSTREAM_NAMES = {'mmdetection': 'mmdet'}  # of the distributions that are not the project's own
+
+
+def machine() -> str:
+    """Name the GPU, or the CPU's cores, instruction set and threads in use."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f'{os.cpu_count()} CPU cores ({capability}), {torch.get_num_threads()} threads'
+
+
+def versions(*more: str) -> dict[str, str]:
+    """Look up the versions of Python, torch, the installed OpenMMLab libraries and ``more``.
+
+    Args:
+        more: Names of further distributions.
+
+    Returns:
+        Versions by the names of the distributions, those that are not installed left out.
+    """
+    names = [n for lib in LIBRARIES for n in (f'onedl-{lib}', UPSTREAM_NAMES.get(lib, lib))]
+    found = dict(python=platform.python_version(), torch=str(torch.__version__))
+    for name in (*names, *more):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def commit(root: Path) -> str:
+    """Read the short commit hash of the checkout at ``root``.
+
+    Returns:
+        The hash, with ``+`` if Python files differ from it; ``unknown`` if ``root`` is no
+        checkout. (MMEngine's ``get_git_hash`` looks at the current folder only.)
+    """
+    git = ['git', '-C', str(root)]
+    found = subprocess.run([*git, 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True)
+    if found.returncode:
+        return 'unknown'
+    changed = subprocess.run([*git, 'diff', '--quiet', 'HEAD', '--', '*.py']).returncode
+    return found.stdout.strip() + ('+' if changed else '')

@@ -1,0 +1,33 @@
+"""Where a figure was measured: the commit of a checkout, versions of what is installed."""
+
+import subprocess
+from importlib.metadata import version
+
+import torch
+
+from mmspanet import surroundings
+
+
+def test_commit_of_a_checkout(tmp_path):
+    def git(*words):
+        return subprocess.check_output(['git', '-C', str(tmp_path), *words], text=True).strip()
+
+    assert surroundings.commit(tmp_path) == 'unknown'
+    git('init', '--quiet')
+    for name in ('code.py', 'rows.csv'):
+        (tmp_path / name).write_text('1\n')
+    git('add', '.')
+    git('-c', 'user.email=a@b.c', '-c', 'user.name=A', 'commit', '--quiet', '-m', 'first')
+    head = git('rev-parse', '--short', 'HEAD')
+    (tmp_path / 'rows.csv').write_text('2\n')  # results may differ, code may not
+    assert surroundings.commit(tmp_path) == head
+    (tmp_path / 'code.py').write_text('2\n')
+    assert surroundings.commit(tmp_path) == head + '+'
+
+
+def test_versions():
+    found = surroundings.versions('numpy', 'no-such-distribution')
+    assert found['torch'] == torch.__version__
+    assert found['numpy'] == version('numpy')
+    assert 'no-such-distribution' not in found
+    assert any('mmengine' in name for name in found)
