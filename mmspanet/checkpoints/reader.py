@@ -1,0 +1,343 @@
+"""Reading checkpoint files: one reader for every tool, before any library sees the file.
+
+It reads what ``torch.save`` writes (archives since PyTorch 1.6, and the older files that are not
+archives) and ``.safetensors``. Nothing that a file names is imported or called, see
+:mod:`mmspanet.checkpoints.pickles`; its sizes are checked before memory is taken.
+"""
+
+import io
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from torch import Tensor
+
+from mmspanet.errors import CheckpointError
+
+from .archive import Archive
+from .pickles import CUT_SHORT, DO_NOT_TRUST, RefusedError, Unpickler, printable
+
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+LEGACY_PROTOCOL = 1001
+EXECUTED = ('config', 'cfg')  # of meta; see inert_meta
+
+Place = Callable[[torch.UntypedStorage, str], Any]
+"""Moves a storage, given the device that it was saved from, as ``map_location`` says."""
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """What a checkpoint file holds, as plain data, tensors on the CPU.
+
+    Beside tensors these are containers, numbers, text, NumPy arrays and MMEngine's HistoryBuffer.
+    Tensors that share memory in the file share it here. ``meta`` holds no text that MMEngine would
+    execute, see :func:`inert_meta`.
+
+    Args:
+        path: A local file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CheckpointError: If it is no checkpoint, is damaged, or would run or do anything when read.
+    """
+    checkpoint = read_file(path)
+    if not isinstance(checkpoint, dict):
+        raise CheckpointError(
+            f'The checkpoint {path} holds a {type(checkpoint).__name__} instead of weights by '
+            'name: give one that a training or torch.save(model.state_dict(), path) wrote.'
+        )
+    if not isinstance(checkpoint.get('meta', {}), dict):
+        raise CheckpointError(
+            f'The meta of the checkpoint {path} is a {type(checkpoint["meta"]).__name__} instead '
+            'of a mapping: have its author publish the weights alone.'
+        )
+    return inert_meta(checkpoint)
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """The weights of a checkpoint, bare or under ``state_dict``, checked by :func:`check_weights`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CheckpointError: If it is not read, or holds no weights that a model can take.
+    """
+    checkpoint = read_checkpoint(path)
+    state_dict = checkpoint.get('state_dict', checkpoint)
+    check_weights(state_dict, path)
+    return state_dict
+
+
+def check_weights(state_dict: object, path: str | Path) -> None:
+    """Check that a state dict holds what a model can take: plain, finite tensors by name.
+
+    Raises:
+        CheckpointError: Names the first weight that is not, with the remedy.
+    """
+    if not isinstance(state_dict, dict):
+        raise CheckpointError(
+            f'The state_dict of the checkpoint {path} is a {type(state_dict).__name__} instead of '
+            'weights by name: give a checkpoint that a training wrote.'
+        )
+    if not state_dict:
+        raise CheckpointError(f'The checkpoint {path} holds no weights: give another.')
+    for name, weight in state_dict.items():
+        if not isinstance(name, str):
+            raise CheckpointError(
+                f'The checkpoint {path} has {printable(repr(name))} as the name of a weight: give '
+                'a state dict, whose names are text.'
+            )
+        fault = _fault_of(weight)
+        if fault:
+            raise CheckpointError(f'{printable(name)} in the checkpoint {path} {fault}.')
+
+
+def _fault_of(weight: object) -> str | None:
+    """What keeps a weight from a model, as the predicate of a sentence."""
+    if not isinstance(weight, Tensor):
+        return f'is a {type(weight).__name__} instead of a tensor: give a state dict'
+    if weight.layout != torch.strided or weight.is_quantized or weight.is_meta:
+        return 'is sparse, quantized or empty: have its author convert it to a plain tensor'
+    if weight.is_complex():
+        return 'is complex, while the weights of all models here are real: give another checkpoint'
+    if weight.is_floating_point() and not _is_finite(weight):
+        return 'is not finite (NaN or infinite), the training diverged: take an earlier checkpoint'
+    return None
+
+
+def _is_finite(weight: Tensor) -> bool:
+    # The sum of all is finite if each is, unless it overflows; that needs no mask in memory.
+    return bool(weight.sum().isfinite()) or bool(weight.isfinite().all())
+
+
+def check_resumable(checkpoint: dict[str, Any], path: str | Path) -> None:
+    """Check that a training can go on from a checkpoint: progress, messages and optimizer.
+
+    Raises:
+        CheckpointError: Names what is missing or impossible, with the remedy.
+    """
+    meta = checkpoint.get('meta')
+    if meta is None or 'optimizer' not in checkpoint or 'message_hub' not in checkpoint:
+        raise CheckpointError(
+            f'The checkpoint {path} holds no state of a training: start from its weights with '
+            f'--cfg-options load_from={path}.'
+        )
+    for key in ('epoch', 'iter'):
+        progress = meta.get(key)
+        if type(progress) is not int or progress < 0:
+            raise CheckpointError(
+                f'The checkpoint {path} says {key}={printable(repr(progress))}, which is no '
+                f'progress of a training: start from its weights with '
+                f'--cfg-options load_from={path}.'
+            )
+
+
+def inert_meta(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """The checkpoint without the config in its ``meta``, which MMEngine executes as Python code.
+
+    ``Runner.resume`` runs ``meta['config']`` (of MMCV 1, to compare ``gpu_ids``), its inferencers
+    run ``meta['cfg']`` where they are given no config. A resumed training needs neither.
+    """
+    meta = checkpoint.get('meta')
+    if isinstance(meta, dict):
+        for key in EXECUTED:
+            meta.pop(key, None)
+    return checkpoint
+
+
+def read_file(source: str | Path | BinaryIO, place: Place | None = None) -> Any:
+    """What ``torch.save`` wrote, whatever it is, by path or from an open file that can be sought.
+
+    Args:
+        source: The path, or a binary file that is read from where it stands.
+        place: Moves each storage to its device; by default all stay on the CPU.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CheckpointError: If it is not read.
+    """
+    if not isinstance(source, str | os.PathLike):
+        return _read_open_file(source, getattr(source, 'name', 'given'), place)
+    if not Path(source).is_file():
+        raise FileNotFoundError(
+            f'The checkpoint {source} does not exist: give the path of a .pth file or its URL.'
+        )
+    with open(source, 'rb') as file:
+        return _read_open_file(file, source, place)
+
+
+def _read_open_file(file: BinaryIO, name: object, place: Place | None) -> Any:
+    try:
+        return _read_any_kind(_whole(file), place or (lambda storage, _: storage))
+    except RefusedError as refusal:
+        raise CheckpointError(f'The checkpoint {name} {refusal}.') from refusal
+    except OSError:
+        raise
+    except MemoryError as error:
+        raise CheckpointError(f'The checkpoint {name} does not fit into the memory.') from error
+    except Exception as error:  # whatever a step of the interpreter says of garbage
+        raise CheckpointError(
+            f'The checkpoint {name} is damaged, or no file of weights: its pickle is garbage '
+            f'({type(error).__name__}). Copy it again or give another.'
+        ) from error
+
+
+def _whole(file: BinaryIO) -> BinaryIO:
+    """The file, if it is read from its start; else a copy of the rest, for places in it."""
+    return file if file.tell() == 0 else io.BytesIO(file.read())
+
+
+def _read_any_kind(file: BinaryIO, place: Place) -> Any:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    start = file.read(16)
+    file.seek(0)
+    if not start:
+        raise RefusedError('is empty: copy it again')
+    if start.startswith(b'PK\3\4'):
+        return _read_archive(file, size, place)
+    if start.startswith(b'\x80\x02\x8a\x0a'):
+        return _read_legacy(file, size, place)
+    if _is_safetensors(start, size):
+        return _read_safetensors(file, place)
+    raise RefusedError(_name_kind(start))
+
+
+def _name_kind(start: bytes) -> str:
+    """What a file is that no checkpoint starts like."""
+    if start[0:1] == b'\x80' and start[1] in range(2, 6):
+        return 'is a pickle that torch.save did not write: have its author save it with torch.save'
+    if start[:2] == b'\x1f\x8b':
+        return 'is compressed with gzip: unpack it first'
+    if start.lstrip()[:1] == b'<':
+        return 'is a web page, as servers send instead of a file: download it again'
+    return (
+        'is not a PyTorch file: give one that torch.save wrote, or copy it again if it should be '
+        'one (files of PyTorch before 0.2 must be saved again by a newer one)'
+    )
+
+
+def _read_archive(file: BinaryIO, size: int, place: Place) -> Any:
+    archive = Archive(file, size)
+    folder, _, _ = archive.names[0].partition('/') if archive.names else ('', '', '')
+    if f'{folder}/constants.pkl' in archive.names:
+        raise RefusedError(
+            'is a TorchScript program, which is code: give the state dict that it was made from'
+        )
+    if f'{folder}/data.pkl' not in archive.names:
+        raise RefusedError(
+            'is a zip archive, but not of torch.save: unpack it if a checkpoint is in it'
+        )
+    order = archive.find(f'{folder}/byteorder') if f'{folder}/byteorder' in archive.names else None
+    if order and _read_part(file, order.start, min(order.size, 8)) != b'little':
+        raise RefusedError('was written by a big-endian machine: save it again on another')
+    storages = {}
+
+    def load_storage(
+        key: str, location: str, dtype: torch.dtype, count: int
+    ) -> torch.UntypedStorage:
+        if key not in storages:
+            entry = archive.find(f'{folder}/data/{key}')
+            if entry.size != count * dtype.itemsize:
+                raise RefusedError(
+                    'says another size of a tensor than it holds: it is damaged, copy it again'
+                )
+            memory = place(_read_storage(file, entry.start, entry.size), location)
+            storages[key] = dtype, count, memory
+        return _same(storages[key], dtype, count)
+
+    entry = archive.find(f'{folder}/data.pkl')
+    pickle = io.BytesIO(_read_part(file, entry.start, entry.size))
+    return Unpickler(pickle, size, load_storage).load()
+
+
+def _same(
+    storage: tuple[torch.dtype, int, torch.UntypedStorage], dtype: torch.dtype, count: int
+) -> torch.UntypedStorage:
+    if storage[:2] != (dtype, count):
+        raise RefusedError('calls the same storage by two types: it is damaged, or made by hand')
+    return storage[2]
+
+
+def _read_part(file: BinaryIO, start: int, size: int) -> bytes:
+    file.seek(start)
+    data = file.read(size)
+    if len(data) < size:
+        raise RefusedError(CUT_SHORT)
+    return data
+
+
+def _read_storage(file: BinaryIO, start: int, size: int) -> torch.UntypedStorage:
+    """Bytes of the file, read to where the tensors will have them."""
+    memory = torch.empty(size, dtype=torch.uint8)
+    file.seek(start)
+    if size and file.readinto(memoryview(memory.numpy())) < size:  # type: ignore[attr-defined]
+        raise RefusedError(CUT_SHORT)
+    return memory.untyped_storage()
+
+
+def _read_legacy(file: BinaryIO, size: int, place: Place) -> Any:
+    """A file of PyTorch before 1.6: five pickles, then the storages one behind the other.
+
+    The sizes of the storages are in the fourth pickle, in front of them, so that it is read twice:
+    at first with storages that take no memory.
+    """
+    sizes: dict[str, tuple[torch.dtype, int]] = {}
+    locations: dict[str, str] = {}
+    storages: dict[str, torch.UntypedStorage] = {}
+
+    def refuse_storage(*_: Any) -> torch.UntypedStorage:
+        raise RefusedError(f'has storages where there are none: {DO_NOT_TRUST}')
+
+    def note_storage(
+        key: str, location: str, dtype: torch.dtype, count: int
+    ) -> torch.UntypedStorage:
+        sizes.setdefault(key, (dtype, count))
+        locations.setdefault(key, location)
+        if count * dtype.itemsize > size:
+            raise RefusedError(CUT_SHORT)
+        memory = torch.UntypedStorage(count * dtype.itemsize, device='meta')
+        return _same((*sizes[key], memory), dtype, count)
+
+    def find_storage(
+        key: str, location: str, dtype: torch.dtype, count: int
+    ) -> torch.UntypedStorage:
+        return storages[key]
+
+    def load(load_storage: Callable[..., torch.UntypedStorage] = refuse_storage) -> Any:
+        return Unpickler(file, size, load_storage).load()
+
+    if load() != LEGACY_MAGIC or load() != LEGACY_PROTOCOL or type(load()) is not dict:
+        raise RefusedError(_name_kind(b'\x80\x02'))
+    start = file.tell()
+    load(note_storage)
+    keys = load()
+    if type(keys) is not list or sorted(keys) != sorted(sizes):
+        raise RefusedError('lists other storages than it uses: it is damaged, copy it again')
+    for key in keys:
+        dtype, count = sizes[key]
+        if struct.unpack('<q', _read_part(file, file.tell(), 8)) != (count,):
+            raise RefusedError(CUT_SHORT)
+        nbytes = count * dtype.itemsize
+        if file.tell() + nbytes > size:
+            raise RefusedError(CUT_SHORT)
+        storages[key] = place(_read_storage(file, file.tell(), nbytes), locations[key])
+    file.seek(start)
+    return load(find_storage)
+
+
+def _is_safetensors(start: bytes, size: int) -> bool:
+    return len(start) > 8 and start[8:9] == b'{' and int.from_bytes(start[:8], 'little') < size
+
+
+def _read_safetensors(file: BinaryIO, place: Place) -> dict[str, Tensor]:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load as load_safetensors
+    except ImportError as error:
+        raise RefusedError('is a safetensors file: pip install safetensors to read it') from error
+    try:
+        return load_safetensors(file.read())
+    except SafetensorError as error:
+        raise RefusedError(f'is a damaged safetensors file: copy it again ({error})') from error
