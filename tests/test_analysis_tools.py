@@ -1,14 +1,11 @@
 """The commands of tools/analysis_tools as users run them, on a few images of Shapes."""
 
 import csv
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.helpers import run
+
 CONFIG = 'configs/cls/spanetv2_shapes.py'
 
 pytestmark = pytest.mark.slow
@@ -18,7 +15,7 @@ pytestmark = pytest.mark.slow
 def data(tmp_path_factory):
     """A few Shapes images in ImageNet layout, written by the command."""
     root = tmp_path_factory.mktemp('shapes')
-    run('../make_shapes.py', 'imagenet', '--root', root, '--train', 16, '--val', 6)
+    run(['tools/make_shapes.py', 'imagenet', '--root', root, '--train', 16, '--val', 6])
     return root / 'imagenet'
 
 
@@ -28,25 +25,15 @@ def checkpoint(data, tmp_path_factory):
     work_dir = tmp_path_factory.mktemp('run')
     parts = ('train', 'val', 'test')
     run(
-        '../train.py', CONFIG, '--work-dir', work_dir, '--cfg-options',
-        *(f'{part}_dataloader.dataset.data_root={data}' for part in parts),
-        'train_dataloader.batch_size=8', 'train_cfg.max_epochs=1',
+        ['tools/train.py', CONFIG, '--work-dir', work_dir, '--cfg-options',
+         *(f'{part}_dataloader.dataset.data_root={data}' for part in parts),
+         'train_dataloader.batch_size=8', 'train_cfg.max_epochs=1']
     )  # fmt: skip
     return work_dir / 'epoch_1.pth'
 
 
-def run(script, *arguments, status=0):
-    process = subprocess.run(
-        [sys.executable, ROOT / 'tools/analysis_tools' / script, *map(str, arguments)],
-        cwd=ROOT,
-        env=os.environ | dict(PYTHONPATH=str(ROOT)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=600,
-    )
-    assert process.returncode == status, process.stdout
-    return process.stdout
+def tool(script, *arguments, status=0):
+    return run([f'tools/analysis_tools/{script}', *arguments], status=status)
 
 
 def rows(path):
@@ -55,7 +42,7 @@ def rows(path):
 
 
 def test_feature_spectrum_of_several_models(data, checkpoint, tmp_path):
-    log = run(
+    log = tool(
         'feature_spectrum.py', f'{CONFIG}={checkpoint}', CONFIG, 'timm:convnext_atto',
         '--images', data / 'val', '--profile', 'diagonal', '--out-dir', tmp_path,
     )  # fmt: skip
@@ -71,7 +58,7 @@ def test_feature_spectrum_of_several_models(data, checkpoint, tmp_path):
 
 
 def test_feature_spectrum_of_chosen_modules_at_their_own_size(data, tmp_path):
-    log = run(
+    log = tool(
         'feature_spectrum.py', CONFIG, '--images', data / 'val', '--policy', 'keep',
         '--blocks', r'downsample_layers\.\d', '--out-dir', tmp_path,
     )  # fmt: skip
@@ -81,7 +68,7 @@ def test_feature_spectrum_of_chosen_modules_at_their_own_size(data, tmp_path):
 
 
 def test_inside(data, checkpoint, tmp_path):
-    run('inside.py', CONFIG, checkpoint, '--images', data / 'val', '--out-dir', tmp_path)
+    tool('inside.py', CONFIG, checkpoint, '--images', data / 'val', '--out-dir', tmp_path)
     names = ('srf_gains', 'modulators', 'receptive_field', 'grad_cam')
     assert {p.name for p in tmp_path.iterdir()} == {
         f'{name}.{kind}' for name in names for kind in ('png', 'svg', 'csv')
@@ -91,7 +78,7 @@ def test_inside(data, checkpoint, tmp_path):
 
 def test_report(data, checkpoint, tmp_path):
     page = tmp_path / 'report.html'
-    run('spectral_report.py', CONFIG, checkpoint, '--images', data / 'val', '--out', page)
+    tool('spectral_report.py', CONFIG, checkpoint, '--images', data / 'val', '--out', page)
     text = page.read_text()
     assert 'convnext-tiny (random weights)' in text
     assert 'swin-tiny (random weights)' in text
@@ -101,7 +88,7 @@ def test_report(data, checkpoint, tmp_path):
 
 def test_report_of_a_detector_with_random_weights(data, tmp_path):
     page = tmp_path / 'report.html'
-    run(
+    tool(
         'spectral_report.py', 'configs/det/maskrcnn_spanetv2_shapes.py', '--images', data / 'val',
         '--peers', 'timm:vit_tiny_patch16_224', '--out', page,
     )  # fmt: skip
@@ -122,10 +109,10 @@ def test_report_of_a_detector_with_random_weights(data, tmp_path):
     ],
 )
 def test_errors_are_one_line(arguments, said, data):
-    log = run(*(a.format(data=data) for a in arguments), status=1)
+    log = tool(*(a.format(data=data) for a in arguments), status=1)
     assert said in log
     assert 'Traceback' not in log
 
 
 def test_numbers_start_at_one():
-    assert '0 must be at least 1' in run('inside.py', CONFIG, '--count', 0, status=2)
+    assert '0 must be at least 1' in tool('inside.py', CONFIG, '--count', 0, status=2)

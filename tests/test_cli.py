@@ -1,9 +1,6 @@
 """What the scripts do before the Runner: the machine's limits and the user's mistakes."""
 
-import importlib
-import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,8 +10,8 @@ from mmengine.config import Config
 from mmspanet import cli
 from mmspanet.engine import device
 from mmspanet.errors import InputError
-
-ROOT = Path(__file__).parents[1]
+from tests.helpers import ROOT, run
+from tools import train
 
 
 def machine_config(**kwargs) -> Config:
@@ -82,14 +79,11 @@ def test_options_that_do_not_fit(tmp_path):
 @pytest.mark.slow
 def test_a_mistake_ends_in_one_line(command, expected):
     script, *args = command
-    run = subprocess.run(
-        [sys.executable, f'tools/{script}', *args], cwd=ROOT, capture_output=True, text=True
-    )
-    assert run.returncode == 1
-    errors = [line for line in run.stderr.splitlines() if line.startswith('error: ')]
+    log = run([f'tools/{script}', *args], status=1)
+    errors = [line for line in log.splitlines() if line.startswith('error: ')]
     assert len(errors) == 1
     assert expected in errors[0]
-    assert 'Traceback' not in run.stderr
+    assert 'Traceback' not in log
 
 
 def test_a_file_that_can_not_be_fetched_names_both_remedies(monkeypatch, tmp_path):
@@ -118,8 +112,6 @@ def test_a_file_that_can_not_be_fetched_names_both_remedies(monkeypatch, tmp_pat
 @pytest.mark.parametrize('is_begun', [False, True])
 def test_resume_starts_from_load_from_where_there_is_nothing_yet(is_begun, tmp_path, monkeypatch):
     """A fine-tuning that is always launched with --resume."""
-    monkeypatch.syspath_prepend(ROOT / 'tools')
-    train = importlib.import_module('train')
     given = []
     runner = SimpleNamespace(model=None, train=lambda: None)
     from_cfg = SimpleNamespace(from_cfg=lambda cfg: given.append(cfg) or runner)

@@ -1,10 +1,6 @@
 """tools/demo.py: what it finds, what it writes, what it says."""
 
-import importlib.util
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -14,18 +10,10 @@ import torch
 from mmengine.config import Config
 
 from mmspanet.errors import InputError
+from tests.helpers import ROOT, run
+from tools import demo
 
-TOOL = Path(__file__).parents[1] / 'tools/demo.py'
-
-
-@pytest.fixture(scope='module')
-def demo():
-    spec = importlib.util.spec_from_file_location('demo', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules['demo'] = module  # where its dataclass looks for its own annotations
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules['demo']
+TOOL = ROOT / 'tools/demo.py'
 
 
 @pytest.fixture
@@ -37,25 +25,25 @@ def folder(tmp_path):
     return tmp_path / 'in'
 
 
-def test_a_folder_without_earlier_results(demo, folder):
+def test_a_folder_without_earlier_results(folder):
     sources = demo.find_sources([str(folder)], folder / 'out')
     assert [str(s.name) for s in sources] == ['a/1.jpg', 'b/1.JPG', 'b/2.png', 'b/c/3.mp4']
     assert [s.is_video for s in sources] == [False, False, False, True]
 
 
-def test_names_of_files_in_two_folders_are_told_apart(demo, folder):
+def test_names_of_files_in_two_folders_are_told_apart(folder):
     given = [str(folder / 'a/1.jpg'), str(folder / 'b/1.JPG'), str(folder / 'a')]
     sources = demo.find_sources(given, folder / 'out')
     assert [str(s.name) for s in sources] == ['a/1.jpg', 'b/1.JPG']
 
 
-def test_a_glob(demo, folder):
+def test_a_glob(folder):
     sources = demo.find_sources([str(folder / 'b/**/*')], folder / 'out')
     assert {str(s.name) for s in sources} == {'1.JPG', '2.png', 'c/3.mp4'}
 
 
 @pytest.mark.parametrize('name', ['nothing.jpg', 'b/notes.txt', 'c*'])
-def test_nothing_to_see_is_an_error_that_names_it(demo, folder, name):
+def test_nothing_to_see_is_an_error_that_names_it(folder, name):
     with pytest.raises(InputError, match='names no image and no video'):
         demo.find_sources([str(folder / name)], folder / 'out')
 
@@ -78,15 +66,15 @@ def write_inputs(folder: Path, frames: int) -> None:
 def test_a_deployed_model_predicts_the_same(tmp_path):
     library = pytest.importorskip('mmpretrain')
     write_inputs(tmp_path / 'in', frames=2)
-    cfg = Config.fromfile(TOOL.parents[1] / 'configs/cls/spanetv2_shapes.py')
+    cfg = Config.fromfile(ROOT / 'configs/cls/spanetv2_shapes.py')
     weights = library.get_model(cfg, device='cpu').state_dict()
     torch.save(dict(state_dict=weights), tmp_path / 'random.pth')
     records = []
     for options in ([], ['--deploy']):
-        subprocess.run(
-            [sys.executable, TOOL, 'in/photo.jpg', '--config', 'spanetv2_shapes', *options,
+        run(
+            [TOOL, 'in/photo.jpg', '--config', 'spanetv2_shapes', *options,
              '--checkpoint', 'random.pth', '--out-dir', 'out'],
-            cwd=tmp_path, check=True, timeout=600,
+            cwd=tmp_path,
         )  # fmt: skip
         records.append(json.loads((tmp_path / 'out/predictions/photo.jpg.json').read_text()))
     plain, deployed = (record['top'] for record in records)
@@ -107,15 +95,11 @@ def test_a_deployed_model_predicts_the_same(tmp_path):
 def test_a_folder_of_images_and_a_video(library, config, size, tmp_path):
     pytest.importorskip(library)
     write_inputs(tmp_path / 'in', frames=3)
-    done = subprocess.run(
-        [sys.executable, TOOL, 'in', '--config', config, '--out-dir', 'out'],
-        cwd=tmp_path, env=os.environ, capture_output=True, text=True, timeout=600,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert done.stderr.rstrip().endswith('These files could not be read: in/empty.jpg')
-    assert 'Traceback' not in done.stderr
-    assert 'the weights are random' in done.stderr
-    assert '3 of 4 files done' in done.stdout
+    log = run([TOOL, 'in', '--config', config, '--out-dir', 'out'], cwd=tmp_path, status=1)
+    assert log.rstrip().endswith('These files could not be read: in/empty.jpg')
+    assert 'Traceback' not in log
+    assert 'the weights are random' in log
+    assert '3 of 4 files done' in log
 
     out = tmp_path / 'out'
     assert {p.name for p in tmp_path.iterdir()} == {'in', 'out'}

@@ -1,9 +1,7 @@
 """The published tables: what the metafiles claim, what is counted, what is rendered."""
 
-import importlib.util
 import json
 import re
-from pathlib import Path
 
 import pytest
 import yaml
@@ -13,16 +11,10 @@ from leaderboard.rows import TABLES, read_rows
 from mmspanet.analysis.costs import count_config
 from mmspanet.apis.config_files import claimed_metrics, read_models
 from mmspanet.errors import InputError
+from tests.helpers import ROOT
+from tools import reproduce
 
-ROOT = Path(__file__).parents[1]
 MODELS = {model['Name']: model for model in read_models(ROOT / 'configs')}
-
-
-def tool(name: str):
-    spec = importlib.util.spec_from_file_location(name, ROOT / 'tools' / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_every_config_has_its_row_and_every_row_its_config():
@@ -134,7 +126,6 @@ def test_the_page_loads_nothing_from_elsewhere():
 
 
 def test_comparison():
-    reproduce = tool('reproduce')
     measured = {'coco/bbox_mAP': 0.4812, 'coco/segm_mAP': 0.4271}
     result = reproduce.compare({'box AP': 48.0, 'mask AP': 42.9}, measured, 0.15)
     assert result['box AP'] == dict(claimed=48.0, measured=48.12, difference=0.12)

@@ -5,7 +5,6 @@ import os
 import pickle
 import shutil
 import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,9 +13,7 @@ import torch
 import yaml
 
 from mmspanet.checkpoints.publish import read_state_dict
-from tests.ports import free_port
-
-ROOT = Path(__file__).parents[1]
+from tests.helpers import ROOT, free_port, run
 
 pytestmark = pytest.mark.slow
 
@@ -27,24 +24,6 @@ def shapes_root(tmp_path_factory):
     root = tmp_path_factory.mktemp('shapes')
     run(['tools/make_shapes.py', '--root', str(root), '--train', '16', '--val', '4'])
     return root
-
-
-def run(command, cwd=ROOT, check=True, **env):
-    """Run a Python script or a shell script; its whole output is in the error if it fails."""
-    program = ['bash'] if str(command[0]).endswith('.sh') else [sys.executable]
-    bin_dir = str(Path(sys.executable).parent)
-    process = subprocess.run(
-        [*program, *map(str, command)],
-        cwd=cwd,
-        env=os.environ | dict(PATH=f'{bin_dir}:{os.environ["PATH"]}') | env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=600,
-    )
-    if check and process.returncode:
-        raise AssertionError(f'{command} ended with {process.returncode}:\n{process.stdout}')
-    return process.stdout
 
 
 def options(task: str, root: Path) -> list[str]:
@@ -175,7 +154,7 @@ def test_scripts_show_help(script):
 
 
 def test_an_unknown_layout_is_named():
-    log = run(['tools/make_shapes.py', 'voc'], check=False)
+    log = run(['tools/make_shapes.py', 'voc'], status=2)
     assert log.rstrip().endswith('voc is none of coco, ade, imagenet')
 
 
@@ -253,7 +232,7 @@ def test_reproduce_says_what_came_out(shapes_root, tmp_path):
     command = ['tools/reproduce.py', CONFIGS['cls'], checkpoint, '--root', root]
     command += ['--work-dir', tmp_path / 'again', *short]
     metafile.write_text(row)  # claims 98.5
-    assert 'NOT reproduced' in run(command, check=False)
+    assert 'NOT reproduced' in run(command, status=1)
     path = root / 'leaderboard/reproduced.yml'
     missed = yaml.safe_load(path.read_text())
     top1 = missed[0]['metrics']['top-1']['measured']
@@ -353,7 +332,7 @@ def test_fully_sharded_in_two_processes():
 def test_long_run(tmp_path):
     """The short form: the figures are written; how flat they are is judged over the whole one."""
     command = ['dev/long_run.py', '--inference', '40', '--training', '20']
-    run([*command, '--out', tmp_path / 'figures.json'], check=False)
+    run([*command, '--out', tmp_path / 'figures.json'], status=None)
     figures = json.loads((tmp_path / 'figures.json').read_text())
     assert figures['training']['iterations'] == 20
     for run_of in figures.values():
@@ -417,7 +396,7 @@ def test_a_checkpoint_can_not_run_code(command, shapes_root, tmp_path):
         shortened = ['--work-dir', bomb.parent, *options('cls', shapes_root)]
         command = [*command[:place], *shortened, *command[place:]]
     command = [str(part).replace('BOMB', str(bomb)) for part in command]
-    log = run(command, check=False)
+    log = run(command, status=None)
     assert not (tmp_path / 'ran').exists()
     assert 'epoch_1.pth' in log
     assert 'trust' in log or 'UnpicklingError' in log
@@ -467,8 +446,6 @@ def test_an_authors_classifier_works_in_the_inferencer(shapes_root, tmp_path):
     image = next((shapes_root / 'imagenet/val').glob('*/*'))
     script = tmp_path / 'infer.py'
     script.write_text(f"""
-import sys
-sys.path.insert(0, {str(ROOT)!r})
 import torch
 from mmpretrain import ImageClassificationInferencer
 from mmspanet.checkpoints import model_from_authors

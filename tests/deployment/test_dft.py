@@ -7,7 +7,7 @@ import torch
 
 from mmspanet.deployment.dft import MatrixSpectralFilter, replace_ffts
 from mmspanet.models.srf import SpectralRescalingFilter
-from tests.models.test_spanetv2 import TINY, TINY_HYBRID, assert_close, random_model
+from tests.helpers import TINY, TINY_HYBRID, assert_close, random_model
 
 
 @pytest.mark.parametrize('scaled', [False, True])

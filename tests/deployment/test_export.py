@@ -16,7 +16,7 @@ from torch import nn
 
 from mmspanet.engine import device
 from mmspanet.errors import InputError
-from tests.models.test_spanetv2 import random_model
+from tests.helpers import random_model
 
 pytest.importorskip('onnxscript')
 onnx = pytest.importorskip('onnx')

@@ -6,7 +6,7 @@ from mmengine.utils import digit_version
 from torch.export import Dim
 
 from mmspanet.models import deploy
-from tests.models.test_spanetv2 import assert_close, random_model
+from tests.helpers import assert_close, random_model
 
 with_torch_export = pytest.mark.skipif(
     digit_version(torch.__version__) < digit_version('2.9'), reason='torch.export was young'

@@ -14,8 +14,7 @@ from mmspanet.checkpoints import backbone_from_authors, backbone_to_authors
 from mmspanet.errors import CheckpointError
 from mmspanet.models import SPANetV2
 from tests import golden
-
-from .test_spanetv2 import TINY_HYBRID, random_model
+from tests.helpers import TINY_HYBRID, random_model
 
 
 class Detector(nn.Module):

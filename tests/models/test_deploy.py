@@ -9,9 +9,9 @@ from torch import nn
 
 from mmspanet.models import SPANetV2, deploy
 from tests import golden
+from tests.helpers import TINY, TINY_HYBRID, assert_close, random_model
 
 from .test_golden import dense_model
-from .test_spanetv2 import TINY, TINY_HYBRID, assert_close, random_model
 
 
 class Identity(nn.Identity):

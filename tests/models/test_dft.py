@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from mmspanet.models.dft import complex_dft, filter_maps, inverse_real_dft, map_matrices, real_dft
-
-from .test_spanetv2 import assert_close
+from tests.helpers import assert_close
 
 SIZES = [1, 2, 3, 7, 16, 51, 304]
 

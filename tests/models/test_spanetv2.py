@@ -11,33 +11,8 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmspanet.checkpoints import backbone_to_authors
 from mmspanet.models import SPAM, SPANetV2
 from mmspanet.registry import MODELS
+from tests.helpers import TINY, TINY_HYBRID, assert_close, random_model
 from tests.oracle import Oracle
-
-TINY = dict(depths=(1, 1, 2, 1), channels=(32, 32, 64, 64))
-TINY_HYBRID = TINY | dict(mixers=('SPAM', 'SPAM', 'MixAttention', 'Attention'))
-
-
-def random_model(arch=TINY, seed=0, **kwargs) -> SPANetV2:
-    """A model in eval mode whose every parameter is random, so that each of them matters."""
-    model = SPANetV2(arch, **kwargs).eval()
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, param in model.named_parameters():
-            noise = torch.randn(param.shape, generator=generator)
-            if param.ndim == 1:
-                param.copy_(1 + 0.1 * noise)
-            elif 'filter' in name:
-                param.copy_(noise)
-            else:
-                param.copy_(noise / param[0].numel() ** 0.5)
-    return model
-
-
-def assert_close(actual, expected, tolerance=5e-5):
-    for a, e in zip(actual, expected, strict=True):
-        assert a.shape == e.shape
-        assert (a - e).abs().max() <= tolerance * e.abs().max()
-
 
 # --- the function -------------------------------------------------------------------------------
 

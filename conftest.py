@@ -1,0 +1,52 @@
+"""Every test starts alike, whichever ran before it, and draws the same numbers in every run."""
+
+import os
+import random
+import zlib
+from collections.abc import Iterator
+
+# The processes of pytest-xdist share the cores; torch reads this when it is imported.
+if 'PYTEST_XDIST_WORKER_COUNT' in os.environ:
+    _workers = int(os.environ['PYTEST_XDIST_WORKER_COUNT'])
+    os.environ.setdefault('OMP_NUM_THREADS', str(max(1, (os.cpu_count() or 1) // _workers)))
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+from mmengine.utils import ManagerMixin
+
+# Examples follow from the test's name, so that a failure can be had again.
+settings.register_profile('repeatable', derandomize=True, database=None)
+settings.load_profile('repeatable')
+
+
+def managers(base: type = ManagerMixin) -> Iterator[type]:
+    """MMEngine's classes with named instances for the whole process: scopes, loggers, ..."""
+    for cls in base.__subclasses__():
+        yield cls
+        yield from managers(cls)
+
+
+@pytest.fixture(autouse=True)
+def own_state(request):
+    """Random numbers of its own; instances and variables of the process as they were before."""
+    seed = zlib.crc32(request.node.nodeid.encode())
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    instances = {cls: dict(cls._instance_dict) for cls in managers()}
+    variables = dict(os.environ)
+    yield
+    for cls in managers():
+        cls._instance_dict.clear()
+        cls._instance_dict.update(instances.get(cls, {}))
+    os.environ.clear()
+    os.environ.update(variables)
+
+
+@pytest.fixture(scope='session')
+def device() -> torch.device:
+    """Where models and tensors are computed: MMSPANET_TEST_DEVICE, such as cuda (default: cpu)."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    return torch.device(os.environ.get('MMSPANET_TEST_DEVICE', 'cpu'))

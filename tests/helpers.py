@@ -1,0 +1,90 @@
+"""What several test modules share: models of random weights, comparisons, scripts as processes."""
+
+import os
+import random
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mmspanet.models import SPANetV2
+
+ROOT = Path(__file__).parents[1]
+
+TINY = dict(depths=(1, 1, 2, 1), channels=(32, 32, 64, 64))
+TINY_HYBRID = TINY | dict(mixers=('SPAM', 'SPAM', 'MixAttention', 'Attention'))
+
+
+def random_model(arch: str | dict = TINY, seed: int = 0, **kwargs) -> SPANetV2:
+    """A model in eval mode whose every parameter is random, so that each of them matters."""
+    model = SPANetV2(arch, **kwargs).eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, param in model.named_parameters():
+            noise = torch.randn(param.shape, generator=generator)
+            if param.ndim == 1:
+                param.copy_(1 + 0.1 * noise)
+            elif 'filter' in name:
+                param.copy_(noise)
+            else:
+                param.copy_(noise / param[0].numel() ** 0.5)
+    return model
+
+
+def assert_close(
+    actual: Iterable[Tensor], expected: Iterable[Tensor], tolerance: float = 5e-5
+) -> None:
+    """Compare maps one by one; ``tolerance`` is max|difference| / max|expected|."""
+    for a, e in zip(actual, expected, strict=True):
+        assert a.shape == e.shape
+        assert (a - e).abs().max() <= tolerance * e.abs().max()
+
+
+def run(
+    command: Sequence[str | Path | int],
+    cwd: Path = ROOT,
+    status: int | None = 0,
+    **env: str,
+) -> str:
+    """Run a Python or a shell script of this checkout as a user does.
+
+    Args:
+        command: The script (or ``-m`` and a module) and its arguments.
+        cwd: The folder to run in.
+        status: The exit status that is expected; None allows any.
+        env: Environment variables beside those of this process.
+
+    Returns:
+        Its stdout and stderr together.
+    """
+    program = ['bash'] if str(command[0]).endswith('.sh') else [sys.executable]
+    bin_dir = Path(sys.executable).parent
+    process = subprocess.run(
+        [*program, *map(str, command)],
+        cwd=cwd,
+        env=os.environ | dict(PATH=f'{bin_dir}:{os.environ["PATH"]}', PYTHONPATH=str(ROOT)) | env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert status is None or process.returncode == status, (
+        f'{command} ended with {process.returncode}:\n{process.stdout}'
+    )
+    return process.stdout
+
+
+def free_port() -> str:
+    """A port that nothing listens on, below those that the system hands out by itself."""
+    candidates = random.SystemRandom()
+    while True:
+        port = candidates.randrange(20000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(('127.0.0.1', port))
+            except OSError:
+                continue
+            return str(port)
