@@ -45,7 +45,7 @@ setup(
     packages=find_packages(include=['mmspanet', 'mmspanet.*']),
     cmdclass=dict(build_py=BuildWithMim),
     python_requires='>=3.10',
-    install_requires=['torch>=2.4', 'numpy'],
+    install_requires=['torch>=2.4', 'numpy', 'orjson'],
     # Two lines of the OpenMMLab libraries share their import names and exclude each other, and a
     # requirement can't say "or": the user names one. mmcv itself needs care, see docs/install.md.
     extras_require=dict(

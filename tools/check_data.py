@@ -17,8 +17,12 @@ from rich.progress import track
 
 from mmspanet import cli
 from mmspanet.datasets.check import FAULTS, NOTES, Finding, Sample, check_sample, read_samples
-from mmspanet.datasets.paths import leaf_datasets
+from mmspanet.datasets.paths import has_annotations, part_datasets
+from mmspanet.engine.processes import die_with_parent
+from mmspanet.errors import InputError
+from mmspanet.files import open_for_replacement
 
+SCOPES = ('mmdet', 'mmseg', 'mmpretrain')
 SHOWN = 5  # files of a kind
 
 
@@ -35,18 +39,22 @@ def look(cfg: Config, jobs: int | None) -> list[Finding]:
     """All findings in the data sets of the config."""
     findings: set[Finding] = set()
     samples: set[Sample] = set()
+    places: list[str] = []
+    scope = cfg.get('default_scope')
+    if scope not in SCOPES:
+        raise InputError(f'The config needs a default_scope: one of {", ".join(SCOPES)}.')
     for part in ('train', 'val', 'test'):
-        loader = cfg.get(f'{part}_dataloader')
-        if loader is None:
-            continue
-        for place, dataset in leaf_datasets(loader.dataset, f'{part}_dataloader.dataset'):
-            read, found = read_samples(dataset, cfg.default_scope)
+        for place, dataset in part_datasets(cfg, part):
+            read, found = read_samples(dataset, scope, has_annotations(cfg, part))
+            places.append(place)
             print(f'{place}: {len(read)} images')
             if not read and not found:
                 found = [Finding('no images', Path(dataset.get('data_root') or '.'))]
             samples.update(read)
             findings.update(found)
-    with ProcessPoolExecutor(jobs) as pool:
+    if not places:
+        raise InputError('The config has no data sets: there is nothing to look through.')
+    with ProcessPoolExecutor(jobs, initializer=die_with_parent) as pool:
         results = pool.map(check_sample, samples, chunksize=16)
         for found in track(results, 'reading', total=len(samples)):
             findings.update(found)
@@ -69,7 +77,7 @@ def report(findings: list[Finding]) -> None:
 
 
 def write(findings: list[Finding], path: Path) -> None:
-    with path.open('w', newline='') as file:
+    with open_for_replacement(path, 'w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file)
         writer.writerow(('kind', 'file', 'detail'))
         writer.writerows((finding.kind, finding.file, finding.detail) for finding in findings)

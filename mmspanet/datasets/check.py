@@ -1,17 +1,19 @@
 """What is wrong with a data set, found before a training does."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
 
 import numpy as np
 from mmengine.config import ConfigDict
 from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
 
+from mmspanet.errors import InputError
+
+from .coco import find_faults
 from .meta import metainfo
 
 IGNORE_LABEL = 255  # of segmentation maps: MMSegmentation's ignore_index
@@ -38,16 +40,23 @@ class Finding:
 FAULTS = {
     'missing': 'there is no such file',
     'broken image': 'empty, cut short or no image: the run stops when it comes to it',
-    'malformed annotations': 'not JSON, or without its lists of images, annotations, categories',
+    'malformed annotations': 'not JSON, or without its lists of images, annotations, categories, '
+    'or these without what they need',
     'wrong classes': "the config's classes are not the file's categories in the file's order",
     'wrong size': 'the image, turned by its EXIF mark, differs from its annotation or its map',
     'unknown image': 'an annotation of an image that the file does not list',
     'unknown category': 'an annotation of a category that the file does not list: it is dropped',
-    'incomplete annotation': 'no bbox, area or category, or not in numbers: loading stops',
+    'duplicate id': 'loading stops, or the last one replaces the others',
+    'incomplete annotation': 'no id, bbox, area or category, or not in numbers: loading stops',
+    'not finite': 'NaN or infinity in a box, an area or a polygon: the process may crash',
+    'missing segmentation': 'none, or an empty one, where the config loads masks: the run stops',
+    'wrong segmentation': 'neither polygons nor a run-length code: the run stops',
+    'wrong RLE': 'a run-length code that is invalid or not of the size of its image',
     'degenerate polygon': 'fewer than three points, or not pairs of numbers',
     'empty box': 'under one pixel wide or high, or wholly outside the image: it is dropped',
     'label out of range': 'a label beyond the classes: an index error, or a wrong loss',
     'not a label map': 'a segmentation map with several channels',
+    'no annotations': 'nothing to learn or to measure',
     'no images': 'the data set is empty',
 }
 
@@ -78,22 +87,30 @@ class Sample:
     labels: range = range(0)
 
 
-def read_samples(dataset: ConfigDict, scope: str) -> tuple[list[Sample], list[Finding]]:
+def read_samples(
+    dataset: ConfigDict, scope: str, annotated: bool = True
+) -> tuple[list[Sample], list[Finding]]:
     """The images of a data set, and what is wrong with its annotations.
 
     Args:
         dataset: The data set's part of a config, without wrappers such as RepeatDataset.
         scope: ``default_scope`` of the config: mmdet (COCO's format), mmseg or mmpretrain.
+        annotated: Whether a file in COCO's format has to have annotations.
+
+    Raises:
+        InputError: If the config's part is of no data set that its library has.
     """
     init_default_scope(scope)
     if scope == 'mmdet':
-        return read_coco(dataset)
+        return read_coco(dataset, annotated)
     try:
         built = DATASETS.build(ConfigDict(dataset, pipeline=[], lazy_init=False))
     except (AssertionError, OSError, RuntimeError, ValueError) as error:
         place = Path(dataset.get('data_root', ''), dataset.get('ann_file', ''))
         kind = 'missing' if isinstance(error, FileNotFoundError) else 'malformed annotations'
         return [], [Finding(kind, place, str(error))]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(f'The data set {dataset.get("type")} can not be built: {error}') from error
     infos = [built.get_data_info(i) for i in range(len(built))]
     classes = len(built.metainfo['classes'] or ())
     if scope == 'mmseg':
@@ -112,86 +129,35 @@ def read_samples(dataset: ConfigDict, scope: str) -> tuple[list[Sample], list[Fi
     return samples, outside
 
 
-def read_coco(dataset: ConfigDict) -> tuple[list[Sample], list[Finding]]:
+def read_coco(dataset: ConfigDict, annotated: bool = True) -> tuple[list[Sample], list[Finding]]:
     """The images of a data set in COCO's format, and what is wrong with its annotations."""
     root = Path(dataset.get('data_root') or '')
-    path = root / dataset['ann_file']
+    path = root / dataset.get('ann_file', '')
     if not path.is_file():
         return [], [Finding('missing', path)]
     try:
-        content = json.loads(path.read_text())
-        categories = {entry['id']: entry['name'] for entry in content['categories']}
-        images = {entry['id']: entry for entry in content['images']}
-        samples = [
-            Sample(
-                root / dataset.get('data_prefix', {}).get('img', '') / entry['file_name'],
-                (entry['width'], entry['height']),
-            )
-            for entry in images.values()
-        ]
-        annotations = content['annotations']
-    except (ValueError, KeyError, TypeError) as error:
-        return [], [Finding('malformed annotations', path, repr(error))]
-    findings = []
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        return [], [Finding('malformed annotations', path, str(error))]
     classes = metainfo(dataset, 'mmdet').get('classes', ())
-    known = classes_as_numbered(categories.values(), classes)
-    if known != list(classes):
-        findings.append(Finding('wrong classes', path, f'{known} instead of {list(classes)}'))
-    for number, annotation in enumerate(annotations):
-        findings += [
-            Finding(kind, path, f'annotation {annotation.get("id", f"number {number}")}')
-            for kind in check_annotation(annotation, images, categories)
-        ]
-    with_instances = {annotation.get('image_id') for annotation in annotations}
-    findings += [
-        Finding('without instances', path, entry['file_name'])
-        for key, entry in images.items()
-        if key not in with_instances
+    findings = [
+        Finding(kind, path, detail)
+        for kind, detail in find_faults(content, classes, loads_masks(dataset), annotated)
+    ]
+    if any(finding.kind == 'malformed annotations' for finding in findings):
+        return [], findings
+    folder = root / (dataset.get('data_prefix') or {}).get('img', '')
+    samples = [
+        Sample(folder / entry['file_name'], (entry['width'], entry['height']))
+        for entry in content['images']
     ]
     return samples, findings
 
 
-def classes_as_numbered(names: Iterable[str], classes: Sequence[str]) -> list[str]:
-    """The config's classes in the order in which MMDetection numbers them.
-
-    That is the order of the file's categories, without those that it does not have; the
-    labels are named in the config's order all the same.
-    """
-    return [name for name in names if name in classes]
-
-
-def check_annotation(
-    annotation: dict[str, Any], images: dict[int, Any], categories: dict[int, str]
-) -> Iterator[str]:
-    """Kinds of what is wrong with an annotation in COCO's format."""
-    image = images.get(annotation.get('image_id', -1))
-    if image is None:
-        yield 'unknown image'
-        return
-    box = annotation.get('bbox')
-    if not _is_numbers([annotation.get('area')]) or not _is_numbers(box) or len(box) != 4:
-        yield 'incomplete annotation'
-        return
-    if 'category_id' not in annotation:
-        yield 'incomplete annotation'
-    elif annotation['category_id'] not in categories:
-        yield 'unknown category'
-    x, y, width, height = box
-    left, top = max(x, 0), max(y, 0)
-    right, bottom = min(x + width, image['width']), min(y + height, image['height'])
-    if width < 1 or height < 1 or right <= left or bottom <= top or annotation['area'] <= 0:
-        yield 'empty box'
-    elif (left, top, right, bottom) != (x, y, x + width, y + height):
-        yield 'box over the edge'
-    polygons = annotation.get('segmentation')
-    if isinstance(polygons, list) and not all(
-        _is_numbers(polygon) and len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in polygons
-    ):
-        yield 'degenerate polygon'
-
-
-def _is_numbers(values: Any) -> TypeGuard[list[float]]:
-    return isinstance(values, list) and all(isinstance(value, (int, float)) for value in values)
+def loads_masks(dataset: ConfigDict) -> bool:
+    """Whether a data set's pipeline loads masks; where it has no such step, it may."""
+    steps = [step for step in dataset.get('pipeline', []) if step.get('type') == 'LoadAnnotations']
+    return not steps or any(step.get('with_mask') for step in steps)
 
 
 def check_sample(sample: Sample) -> list[Finding]:

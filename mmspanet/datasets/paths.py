@@ -1,6 +1,6 @@
-"""Where a config says that its data sets are, and whether they are there."""
+"""Whether a config's data sets are where it says, and fit to be run on."""
 
-import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,27 +8,66 @@ from mmengine.config import Config, ConfigDict
 
 from mmspanet.errors import InputError
 
-from .check import classes_as_numbered
+from .check import loads_masks, read_coco
+from .coco import STOPPING, classes_as_numbered, is_sound, skim
 from .meta import metainfo
 
 
 def check_data(cfg: Config, parts: tuple[str, ...]) -> None:
-    """Check that the data sets of ``parts`` ('train', 'val', 'test') are where ``cfg`` says.
+    """Check that the data sets of ``parts`` are where ``cfg`` says, and that a run can read them.
+
+    Every file is looked for; of annotations in COCO's format, all is read but polygons. The
+    first of several processes does it for all, since such a file takes gigabytes of memory.
+
+    Args:
+        cfg: The config of a run.
+        parts: Of 'train', 'val' and 'test', what is run; there has to be data for the first.
 
     Raises:
         FileNotFoundError: Names what was looked for, the setting and the remedy.
-        InputError: If a COCO-style file for which classes are given is none, or if these are not
-            its categories, in order.
+        InputError: If there is no data set, or if its annotations would stop the run or spoil it.
     """
+    if not cfg.get(f'{parts[0]}_dataloader'):
+        raise InputError(f'The config has no {parts[0]}_dataloader, and so no data to run on.')
+    if not is_first_process():
+        return
     for part in parts:
-        loader = cfg.get(f'{part}_dataloader')
-        if loader is None:
-            continue
-        for place, dataset in leaf_datasets(loader['dataset'], f'{part}_dataloader.dataset'):
+        for place, dataset in part_datasets(cfg, part):
             for setting, path in dataset_paths(dataset):
                 if not path.exists():
                     raise FileNotFoundError(_says_missing_data(path, f'{place}.{setting}'))
-            _check_coco_classes(dataset, place)
+                is_images = setting.startswith(('data_prefix', 'split')) and path.is_dir()
+                if is_images and next(path.rglob('*'), None) is None:
+                    raise InputError(f'{path} ({place}.{setting}) is an empty folder.')
+            if dataset.get('type') in ('CocoDataset', 'mmdet.CocoDataset'):
+                _check_coco(dataset, place, has_annotations(cfg, part))
+
+
+def is_first_process() -> bool:
+    """Whether this is the first of a launcher's processes, or the only one."""
+    names = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
+    return all(os.environ.get(name, '0') == '0' for name in names)
+
+
+def part_datasets(cfg: Config, part: str) -> Iterator[tuple[str, ConfigDict]]:
+    """Place and config of each data set of a part, inside its wrappers; none if it has none.
+
+    Raises:
+        InputError: If the part is no loader of a data set.
+    """
+    place = f'{part}_dataloader'
+    loader = cfg.get(place)
+    if loader is None:
+        return
+    if not isinstance(loader, dict) or not isinstance(loader.get('dataset'), dict):
+        raise InputError(f'{place} of the config has no dataset, a dict of its type and files.')
+    yield from leaf_datasets(loader['dataset'], f'{place}.dataset')
+
+
+def has_annotations(cfg: Config, part: str) -> bool:
+    """Whether a part's images have to be annotated: not where results are only written down."""
+    evaluator = cfg.get(f'{part}_evaluator')
+    return not (isinstance(evaluator, dict) and evaluator.get('format_only'))
 
 
 def leaf_datasets(dataset: ConfigDict, place: str) -> Iterator[tuple[str, ConfigDict]]:
@@ -57,25 +96,45 @@ def dataset_paths(dataset: ConfigDict) -> Iterator[tuple[str, Path]]:
             yield f'data_prefix.{key}'.rstrip('.'), root / value
 
 
-def _check_coco_classes(dataset: ConfigDict, place: str) -> None:
-    """MMDetection numbers classes in the file's order and leaves out unknown ones, silently."""
-    if dataset.get('type') != 'CocoDataset' or 'classes' not in (dataset.get('metainfo') or {}):
-        return
-    classes = list(metainfo(dataset, 'mmdet')['classes'])
-    path = Path(dataset.get('data_root') or '') / dataset['ann_file']
+def _check_coco(dataset: ConfigDict, place: str, annotated: bool) -> None:
+    """Refuse annotations that stop a run, or classes that are not the file's."""
+    path = Path(dataset.get('data_root') or '') / dataset.get('ann_file', '')
+    if not path.is_file():
+        raise InputError(f'{path} ({place}.ann_file) is no file of annotations.')
     try:
-        names = [category['name'] for category in json.loads(path.read_text())['categories']]
-    except (ValueError, KeyError, TypeError) as error:
+        content = skim(path)
+    except (ValueError, RecursionError):
+        content = None
+    if not is_sound(content, loads_masks(dataset), annotated):
+        _refuse(dataset, path, annotated)
+        content = skim(path)
+    if 'classes' in (dataset.get('metainfo') or {}):
+        names = [category['name'] for category in content['categories']]
+        _check_classes(names, list(metainfo(dataset, 'mmdet')['classes']), path, place)
+
+
+def _refuse(dataset: ConfigDict, path: Path, annotated: bool) -> None:
+    """Name what stops a run, after a look at the whole of the annotations."""
+    _, findings = read_coco(dataset, annotated)
+    found = [finding for finding in findings if finding.kind in STOPPING]
+    if found:
+        more = f' (and {len(found) - 1} more)' if len(found) > 1 else ''
         raise InputError(
-            f'{path} is no annotation file in the format of COCO: {error!r}.'
-        ) from error
+            f'{path} has a fault, {found[0].kind}: {found[0].detail}{more}; python '
+            'tools/check_data.py CONFIG lists them.'
+        )
+
+
+def _check_classes(names: list[str], classes: list[str], path: Path, place: str) -> None:
+    """MMDetection numbers classes in the file's order and leaves out unknown ones, silently."""
     ordered = classes_as_numbered(names, classes)
-    if ordered != classes:
-        unknown = ', '.join(name for name in classes if name not in names)
-        remedy = f'give them in the order of the file, {tuple(ordered)}'
-        if unknown:
-            remedy = f'it has no category {unknown}, only {", ".join(names)}'
-        raise InputError(f'{place}.metainfo.classes do not fit {path}: {remedy}.')
+    if ordered == classes:
+        return
+    remedy = f'give them in the order of the file, {tuple(ordered)}'
+    unknown = ', '.join(name for name in classes if name not in names)
+    if unknown:
+        remedy = f'it has no category {unknown}, only {", ".join(names)}'
+    raise InputError(f'{place}.metainfo.classes do not fit {path}: {remedy}.')
 
 
 def _says_missing_data(path: Path, setting: str) -> str:
