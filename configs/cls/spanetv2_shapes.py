@@ -1,4 +1,4 @@
-# A small SPANetV2 classifier on the embedded data set: trains on two CPU cores in minutes.
+# A small SPANetV2 classifier on synthetic Shapes: trains on two CPU cores in minutes.
 _base_ = [
     '../_base_/models/spanetv2_classifier.py',
     '../_base_/datasets/shapes_classes.py',

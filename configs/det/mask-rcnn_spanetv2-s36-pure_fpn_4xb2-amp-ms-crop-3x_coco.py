@@ -8,4 +8,3 @@ model = dict(
         init_cfg=dict(type='Pretrained', checkpoint='spanetv2://s36-pure'),
     )
 )
-# 18 blocks in stage 3 have the layer-wise ids 3 to 8, so the decay needs n = 9.

@@ -1,4 +1,4 @@
-# UperNet with a small SPANetV2 on the embedded data set: trains on two CPU cores in minutes.
+# UperNet with a small SPANetV2 on synthetic Shapes: trains on two CPU cores in minutes.
 _base_ = [
     '../_base_/models/upernet_spanetv2.py',
     '../_base_/datasets/shapes_semantic.py',

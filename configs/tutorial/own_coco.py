@@ -1,22 +1,69 @@
 # Your own objects in a COCO-style JSON: a small Mask R-CNN (docs/your_own_data.md).
+# The model, the schedule and the runtime are those of the Shapes config.
 _base_ = '../det/maskrcnn_spanetv2_shapes.py'
 
+# The settings to change. Both JSONs and both folders of images lie under data_root.
 data_root = 'data/own/coco/'
 train = dict(ann_file='annotations/instances_train2017.json', data_prefix=dict(img='train2017/'))
 val = dict(ann_file='annotations/instances_val2017.json', data_prefix=dict(img='val2017/'))
 classes = ('star', 'cross', 'ring', 'crescent', 'bolt')  # the JSON's categories, in its order
-side = 128  # every image is resized to fit into side x side pixels
+side = 128  # images are resized to fit into side x side pixels; 128 is the size of Shapes' images
 
-head = dict(num_classes=len(classes))
-model = dict(backbone=dict(input_size=side), roi_head=dict(bbox_head=head, mask_head=head))
-model |= dict(data_preprocessor=dict(pad_value=1))  # of zeros: infinite gradients
-resize = dict(type='Resize', scale=(side, side), keep_ratio=True)
-flip = dict(type='RandomFlip', prob=0.5)
-train_pipeline = [*_base_.train_pipeline[:2], resize, flip, _base_.train_pipeline[-1]]
-test_pipeline = [_base_.test_pipeline[0], resize, *_base_.test_pipeline[2:]]
-own = dict(data_root=data_root, metainfo=dict(classes=classes))
-train_dataloader = dict(dataset=dict(**own, **train, pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(**own, **val, pipeline=test_pipeline))
+model = dict(
+    # Images of different shape are padded, not with zeros: in a region of zeros all channels are
+    # equal as long as the biases are zero, LayerNorm divides by the root of its eps alone, and
+    # the gradients become infinite.
+    data_preprocessor=dict(pad_value=1),
+    backbone=dict(input_size=side),
+    roi_head=dict(
+        bbox_head=dict(num_classes=len(classes)),
+        mask_head=dict(num_classes=len(classes)),
+    ),
+)
+
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='Resize', scale=(side, side), keep_ratio=True),
+    dict(type='RandomFlip', prob=0.5),  # as in MMDetection's coco_instance.py
+    dict(type='PackDetInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(side, side), keep_ratio=True),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(
+        type='PackDetInputs',
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
+    ),
+]
+
+train_dataloader = dict(
+    batch_size=4,  # for which the learning rate of Shapes was chosen
+    dataset=dict(
+        type='CocoDataset',
+        data_root=data_root,
+        metainfo=dict(classes=classes),
+        ann_file=train['ann_file'],
+        data_prefix=train['data_prefix'],
+        filter_cfg=dict(filter_empty_gt=True),  # leaves out images without an object
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=8,  # changes no result, only memory and time
+    dataset=dict(
+        type='CocoDataset',
+        data_root=data_root,
+        metainfo=dict(classes=classes),
+        ann_file=val['ann_file'],
+        data_prefix=val['data_prefix'],
+        test_mode=True,
+        pipeline=test_pipeline,
+    ),
+)
 test_dataloader = val_dataloader
-val_evaluator = dict(ann_file=data_root + val['ann_file'])
+val_evaluator = dict(
+    type='CocoMetric', ann_file=data_root + val['ann_file'], metric=['bbox', 'segm']
+)
 test_evaluator = val_evaluator

@@ -1,5 +1,5 @@
-# The embedded data set in ImageNet layout: python tools/make_shapes.py writes it. One object
-# fills each image, so half the size, 64 px, shows it as well and costs a quarter.
+# The synthetic data set Shapes in ImageNet layout: python tools/make_shapes.py writes it.
+# One object fills each image, so half the size, 64 px, shows it as well and costs a quarter.
 dataset_type = 'ImageNet'
 data_root = 'data/shapes/imagenet'
 metainfo = dict(classes=('star', 'cross', 'ring', 'crescent', 'bolt'))

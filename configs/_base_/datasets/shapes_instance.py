@@ -1,4 +1,4 @@
-# The embedded data set in COCO layout: python tools/make_shapes.py writes it.
+# The synthetic data set Shapes in COCO layout: python tools/make_shapes.py writes it.
 dataset_type = 'CocoDataset'
 data_root = 'data/shapes/coco/'
 metainfo = dict(classes=('star', 'cross', 'ring', 'crescent', 'bolt'))

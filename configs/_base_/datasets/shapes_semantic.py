@@ -1,4 +1,4 @@
-# The embedded data set in ADE20K layout: python tools/make_shapes.py writes it.
+# The synthetic data set Shapes in ADE20K layout: python tools/make_shapes.py writes it.
 dataset_type = 'BaseSegDataset'
 data_root = 'data/shapes/ade'
 metainfo = dict(

@@ -1,5 +1,7 @@
 # Cascade Mask R-CNN with FPN: the heads of MMDetection's ConvNeXt config, three 4conv1fc box
 # heads with SyncBN, class-wise regression of decoded boxes and a GIoU loss of weight 10.
+# The heads are written out: `_base_ = 'mmseg::...'` fails under onedl-mmengine (it looks for the
+# upstream distribution), and all libraries follow one rule.
 _base_ = ['./mask-rcnn_spanetv2_fpn.py']
 
 model = dict(

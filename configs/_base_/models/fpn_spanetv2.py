@@ -1,5 +1,7 @@
 # Semantic FPN: MMSegmentation's fpn_r50.py with 150 classes.
-# By this name mmseg's tools look for it, too.
+# The heads are written out: `_base_ = 'mmseg::...'` fails under onedl-mmengine (it looks for the
+# upstream distribution), and all libraries follow one rule.
+# mmseg's tools look for a variable of this name, too.
 data_preprocessor = dict(
     type='SegDataPreProcessor',
     mean=[123.675, 116.28, 103.53],

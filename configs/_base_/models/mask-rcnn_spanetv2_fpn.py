@@ -1,4 +1,6 @@
 # Mask R-CNN with FPN: the standard heads of MMDetection's mask-rcnn_r50_fpn.py.
+# The heads are written out: `_base_ = 'mmseg::...'` fails under onedl-mmengine (it looks for the
+# upstream distribution), and all libraries follow one rule.
 model = dict(
     type='MaskRCNN',
     data_preprocessor=dict(

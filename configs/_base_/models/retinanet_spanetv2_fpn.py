@@ -1,4 +1,6 @@
 # RetinaNet: the neck and head of MMDetection's retinanet_r50_fpn.py.
+# The heads are written out: `_base_ = 'mmseg::...'` fails under onedl-mmengine (it looks for the
+# upstream distribution), and all libraries follow one rule.
 model = dict(
     type='RetinaNet',
     data_preprocessor=dict(

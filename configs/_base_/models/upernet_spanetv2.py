@@ -1,6 +1,8 @@
 # UperNet: a UPerHead over all four stages and an auxiliary FCN head on the third.
+# The heads are written out: `_base_ = 'mmseg::...'` fails under onedl-mmengine (it looks for the
+# upstream distribution), and all libraries follow one rule.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
-# By this name mmseg's tools look for it, too.
+# mmseg's tools look for a variable of this name, too.
 data_preprocessor = dict(
     type='SegDataPreProcessor',
     mean=[123.675, 116.28, 103.53],

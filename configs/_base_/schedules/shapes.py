@@ -1,4 +1,4 @@
-# What the three configs on the embedded data set share: AdamW with one rate for all layers.
+# What the three configs on the synthetic data set Shapes share: AdamW with one rate for all layers.
 optim_wrapper = dict(
     type='OptimWrapper',
     constructor='mmspanet.LayerDecayOptimWrapperConstructor',
