@@ -5,13 +5,13 @@
 # MIM and mmspanet go into a temporary environment on top of $VENV (else .venv): the one that
 # dev/upstream_stack.sh makes gets openmim, the other onedl-mim. Every command runs in a
 # folder that is not the checkout, on a few images of Shapes. Ends with 1 if one does something
-# else than the table says; the logs are kept in ${1:-work_dirs/mim_drill}.
+# else than the table says; the logs are kept in ${1:-work_dirs/check_mim}.
 set -euo pipefail
 case ${1:-} in -h | --help) sed -n '/^#!/d;/^#/!q;s/^# \{0,1\}//p' "$0" && exit ;; esac
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/.."
 root=$PWD
 stack=$(cd "${VENV:-.venv}" && pwd)
-logs=${1:-work_dirs/mim_drill}
+logs=${1:-work_dirs/check_mim}
 mkdir -p "$logs"
 logs=$(cd "$logs" && pwd)
 folder=$(mktemp -d "${TMPDIR:-/tmp}/mmspanet-mim.XXXXXX")

@@ -6,7 +6,7 @@
 # ${1:-work_dirs/fault_drill}, which must not exist.
 set -euo pipefail
 case ${1:-} in -h | --help) sed -n '/^#!/d;/^#/!q;s/^# \{0,1\}//p' "$0" && exit ;; esac
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/.."
 bash tools/setup_env.sh
 folder=${1:-work_dirs/fault_drill}
 for processes in 1 2; do

@@ -7,7 +7,7 @@
 # kept, by torch and Python version, where tools/setup_env.sh keeps that of onedl-mmcv.
 set -euo pipefail
 case ${1:-} in -h | --help) sed -n '/^#!/d;/^#/!q;s/^# \{0,1\}//p' "$0" && exit ;; esac
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/.."
 venv=${VENV:-$PWD/.venv-upstream}
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 say() { printf '\n== %s\n' "$*"; }
@@ -15,7 +15,7 @@ say() { printf '\n== %s\n' "$*"; }
 # The libraries' last releases, with the newest torch and numpy that they were tried with.
 # setuptools 82 drops pkg_resources, which the libraries' set-up and mmengine import.
 torch=(torch==2.11.0 torchvision==0.26.0)
-base=('setuptools<82' wheel ninja psutil numpy==2.2.6)
+base=('setuptools>=77,<82' wheel ninja psutil numpy==2.2.6)
 mmcv=mmcv==2.1.0
 libraries=(mmengine==0.10.7 mmdet==3.3.0 mmsegmentation==1.2.2 mmpretrain==1.2.0
     ftfy==6.3.1 regex==2026.9.29)

@@ -1,6 +1,8 @@
 """Installing and importing: what the package needs, and what it leaves alone."""
 
+import email
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +11,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+import mmspanet
 
 ROOT = Path(__file__).parents[1]
 MIM = ('configs', 'tools', 'model-index.yml')
@@ -76,11 +80,12 @@ def build(kind: str, sources: Path, out: Path) -> Path:
 
 
 def files_for_mim() -> set[str]:
+    of_a_checkout = ('setup_env.sh', 'run_tests.sh', 'quickstart.sh')
     found = [ROOT / 'model-index.yml', *(ROOT / 'configs').rglob('*'), *(ROOT / 'tools').rglob('*')]
     return {
         str(path.relative_to(ROOT))
         for path in found
-        if path.is_file() and '__pycache__' not in path.parts
+        if path.is_file() and '__pycache__' not in path.parts and path.name not in of_a_checkout
     }
 
 
@@ -95,6 +100,21 @@ def test_a_wheel_carries_what_mim_looks_for(sources, tmp_path):
     assert mim_files_of(wheel) == files_for_mim()
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split('/')[0] for name in names if '.dist-info' not in name} == {'mmspanet'}
+    package = {str(path.relative_to(ROOT)) for path in (ROOT / 'mmspanet').rglob('*.py')}
+    assert {*package, 'mmspanet/py.typed'} <= set(names)
+
+
+def test_the_metadata_of_a_wheel(sources, tmp_path):
+    wheel = build('wheel', sources, tmp_path)
+    with zipfile.ZipFile(wheel) as file:
+        (name,) = (name for name in file.namelist() if name.endswith('.dist-info/METADATA'))
+        found = email.message_from_bytes(file.read(name))
+    assert (found['Name'], found['Version']) == ('mmspanet', mmspanet.__version__)
+    assert {'onedl', 'upstream', 'analysis', 'deploy'} == set(found.get_all('Provides-Extra'))
+    needed = {
+        re.match(r'\w+', line)[0] for line in found.get_all('Requires-Dist') if ';' not in line
+    }
+    assert needed == {'torch', 'numpy', 'orjson'}
 
 
 def test_a_file_that_is_gone_is_gone_from_the_next_wheel(sources, tmp_path):
@@ -126,7 +146,7 @@ def checkout(tmp_path):
     """The files of a checkout that the set-up reads."""
     (tmp_path / 'tools').mkdir()
     shutil.copy(ROOT / 'tools/setup_env.sh', tmp_path / 'tools')
-    for name in ('requirements.txt', 'requirements-dev.txt', 'setup.py'):
+    for name in ('requirements.txt', 'requirements-dev.txt', 'pyproject.toml', 'setup.py'):
         shutil.copy(ROOT / name, tmp_path)
     return tmp_path
 
@@ -166,7 +186,7 @@ def test_set_up_without_a_compiler_says_so(checkout):
 
 
 def test_a_finished_set_up_is_used_as_it_is(checkout):
-    files = ('requirements.txt', 'requirements-dev.txt', 'setup.py')
+    files = ('requirements.txt', 'requirements-dev.txt', 'pyproject.toml', 'setup.py')
     together = b''.join((checkout / name).read_bytes() for name in files)
     stamp = subprocess.run(['cksum'], input=together, capture_output=True).stdout
     fake_venv(checkout, {'pip': 'echo called pip >&2; exit 1'})

@@ -74,6 +74,7 @@ def draw_predictions(
     for prediction in predictions[:count]:
         image_id = prediction['img_id']
         image = cv2.imread(str(annotation_file.parents[1] / 'val2017' / names[image_id]))
+        assert image is not None, f'{names[image_id]} can not be read'
         truth = [a for a in record['annotations'] if a['image_id'] == image_id]
         labels = [a['category_id'] - 1 for a in truth]
         codes = [coco_mask.frPyObjects(a['segmentation'], SIZE, SIZE) for a in truth]
