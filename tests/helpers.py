@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 
 TINY = dict(depths=(1, 1, 2, 1), channels=(32, 32, 64, 64))
 TINY_HYBRID = TINY | dict(mixers=('SPAM', 'SPAM', 'MixAttention', 'Attention'))
+TINY_REVISION = TINY | dict(mixers=('SPAMRevision',) * 4)
 
 
 def random_model(arch: str | dict = TINY, seed: int = 0, **kwargs) -> SPANetV2:

@@ -9,6 +9,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
 from mmspanet.engine import device
+from mmspanet.models import SPANetV2
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 FILES = {
@@ -191,14 +192,19 @@ def test_every_published_row_has_its_config():
         assert len([name for name in names if name.startswith(start)]) == 1, start
 
 
+def revised(arch):
+    """A named arch with the mixer of the revision."""
+    setting = SPANetV2.arch_settings[arch]
+    mixers = tuple('SPAMRevision' if m == 'SPAM' else m for m in setting['mixers'])
+    return setting | dict(mixers=mixers)
+
+
 @pytest.mark.parametrize(('task', 'file'), RELEASED)
 def test_backbone_of_a_recipe(task, file):
     cfg = recipe(file)
     backbone, arch = cfg.model.backbone, variant(file)
-    assert (backbone.arch, backbone.drop_path_rate) == (arch, DROP_PATH[arch])
-    revised = 'scaled-sigmoid' in file
-    assert backbone.get('scaled_sigmoid', False) is revised
-    assert backbone.get('interleave', True) is not revised
+    assert backbone.drop_path_rate == DROP_PATH[arch]
+    assert backbone.arch == (revised(arch) if 'scaled-sigmoid' in file else arch)
     channels = CHANNELS[arch[:3]]
     if task == 'cls':
         assert cfg.model.neck.in_channels == channels[-1]

@@ -2,4 +2,13 @@
 # The revision's function: a learned slope in the filter, and no interleave of the heads.
 _base_ = ['./spanetv2-s36-hybrid_8xb128-amp-300e_in1k.py']
 
-model = dict(backbone=dict(scaled_sigmoid=True, interleave=False))
+model = dict(
+    backbone=dict(
+        arch=dict(
+            _delete_=True,  # of the base, a name
+            depths=(3, 12, 18, 3),
+            channels=(64, 128, 320, 512),
+            mixers=('SPAMRevision', 'SPAMRevision', 'MixAttention', 'Attention'),
+        )
+    )
+)

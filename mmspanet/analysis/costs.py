@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from mmspanet.apis.build import build_model
-from mmspanet.models import deploy_backbones
+from mmspanet.models import find_spanetv2
 
 aten = torch.ops.aten
 
@@ -143,7 +143,8 @@ def count_config(cfg: Config, shape: tuple[int, int], deploy: bool = False) -> l
     # Built on the CPU first: MMPretrain's ConvNeXt and others read numbers while they are made.
     model = build_model(cfg).eval().to('meta')
     if deploy:
-        deploy_backbones(model)
+        for backbone in find_spanetv2(model).values():
+            backbone.switch_to_deploy()
     images = torch.empty(1, 3, *shape, device='meta')
     return count_costs(model, partial(_forward, model, images))
 

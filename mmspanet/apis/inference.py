@@ -11,7 +11,7 @@ from mmengine.registry import DefaultScope
 
 from mmspanet.datasets.meta import metainfo
 from mmspanet.errors import InputError
-from mmspanet.models import deploy_backbones
+from mmspanet.models import find_spanetv2
 
 SMALLEST_PICTURE = 256  # pixels of the shorter side, for a classifier's text to be readable
 
@@ -57,7 +57,8 @@ class Predictor(ABC):
 
     def switch_to_deploy(self) -> None:
         """Bring the model's SPANetV2 into its faster deployed form, for good."""
-        deploy_backbones(self.inferencer.model)
+        for backbone in find_spanetv2(self.inferencer.model).values():
+            backbone.switch_to_deploy()
 
     @abstractmethod
     def predict(self, image: np.ndarray, score: float) -> Prediction:

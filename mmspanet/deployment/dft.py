@@ -7,6 +7,7 @@ the formulas.
 import torch
 from torch import Tensor, nn
 
+from mmspanet.models.deploy import FixedSRF
 from mmspanet.models.dft import complex_dft, inverse_real_dft, real_dft
 from mmspanet.models.metaformer import Downsample, Stem
 from mmspanet.models.spanetv2 import SPANetV2
@@ -17,7 +18,7 @@ class MatrixSpectralFilter(nn.Module):
     """:class:`SpectralRescalingFilter` for maps of one size, without an FFT.
 
     Args:
-        srf: The trained filter; its gain is computed here, once.
+        srf: The filter, trained or deployed; its gain is computed here, once.
         size: Height and width of the maps.
     """
 
@@ -27,7 +28,7 @@ class MatrixSpectralFilter(nn.Module):
     back_along_width: Tensor
     gain: Tensor
 
-    def __init__(self, srf: SpectralRescalingFilter, size: tuple[int, int]) -> None:
+    def __init__(self, srf: SpectralRescalingFilter | FixedSRF, size: tuple[int, int]) -> None:
         super().__init__()
         height, width = size
         self.register_buffer('along_width', real_dft(width))
@@ -53,5 +54,5 @@ def replace_ffts(backbone: SPANetV2, size: tuple[int, int]) -> None:
         size = (layer.output_size(size[0]), layer.output_size(size[1]))
         for parent in list(stage.modules()):
             srf = getattr(parent, 'srf', None)
-            if isinstance(srf, SpectralRescalingFilter):
+            if isinstance(srf, (SpectralRescalingFilter, FixedSRF)):
                 parent.srf = MatrixSpectralFilter(srf, size)

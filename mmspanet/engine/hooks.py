@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmspanet.errors import DivergedError
-from mmspanet.models import deploy_backbones
+from mmspanet.models import find_spanetv2
 from mmspanet.registry import HOOKS
 
 
@@ -26,8 +26,10 @@ class DeployHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         """Switch the model's backbones, once its checkpoint is loaded."""
-        count = deploy_backbones(runner.model)
-        print_log(f'{count} SPANetV2 switched to the deployed form.', logger='current')
+        backbones = find_spanetv2(runner.model).values()
+        for backbone in backbones:
+            backbone.switch_to_deploy()
+        print_log(f'{len(backbones)} SPANetV2 switched to the deployed form.', logger='current')
 
 
 @HOOKS.register_module()

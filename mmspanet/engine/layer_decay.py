@@ -4,7 +4,7 @@ from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
 
-from mmspanet.models import SPANetV2
+from mmspanet.models import SPANetV2, find_spanetv2
 from mmspanet.models.layer_ids import layer_wise_id, num_layer_wise_ids, stage_wise_id
 from mmspanet.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
@@ -50,7 +50,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             module: The whole model.
             kwargs: What MMEngine passes to nested modules; unused here.
         """
-        prefix, backbone = _find_backbone(module)
+        name, backbone = next(iter(find_spanetv2(module).items()))
+        prefix = f'{name}.' if name else ''
         decay_rate = self.paramwise_cfg['decay_rate']
         decay_type = self.paramwise_cfg.get('decay_type', 'layer_wise')
         num_layers = self._num_layers(backbone, decay_type)
@@ -96,14 +97,3 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 f'{needed} or more.'
             )
         return given
-
-
-def _find_backbone(module: nn.Module) -> tuple[str, SPANetV2]:
-    """The SPANetV2 in a model and the prefix of its parameters."""
-    for name, child in module.named_modules():
-        if isinstance(child, SPANetV2):
-            return (f'{name}.' if name else ''), child
-    raise ValueError(
-        f'The {type(module).__name__} has no SPANetV2 inside, whose depth layer decay needs: '
-        "use the library's own constructor for other backbones."
-    )

@@ -1,9 +1,9 @@
 from .attention import Attention, MixAttention
 from .classifier_neck import SPANetV2ClassifierNeck
 from .metaformer import Downsample, MetaFormerBlock, Mlp, Stem
-from .spam import SPAM
-from .spanetv2 import SPANetV2, deploy_backbones
-from .srf import SpectralRescalingFilter
+from .spam import SPAM, SPAMRevision
+from .spanetv2 import SPANetV2, find_spanetv2
+from .srf import ScaledSpectralRescalingFilter, SpectralRescalingFilter
 
 __all__ = [
     'SPAM',
@@ -12,9 +12,11 @@ __all__ = [
     'MetaFormerBlock',
     'MixAttention',
     'Mlp',
+    'SPAMRevision',
     'SPANetV2',
     'SPANetV2ClassifierNeck',
+    'ScaledSpectralRescalingFilter',
     'SpectralRescalingFilter',
     'Stem',
-    'deploy_backbones',
+    'find_spanetv2',
 ]

@@ -19,7 +19,7 @@ class SPANetV2ClassifierNeck(BaseModule):
     Args:
         in_channels: Channels C of the last feature map.
         dropout: Dropout rate in front of the head.
-        init_cfg: MMEngine initialisation config.
+        init_cfg: MMEngine initialization config.
     """
 
     def __init__(

@@ -4,15 +4,16 @@ What the training form computes step by step is folded once, from trained weight
 
 - the weight of a LayerNorm goes into the layer behind it: ``W (w * n) = (W diag(w)) n``;
 - StarReLU's scalars go into fc2: ``W (s z^2 + b) = (s W) z^2 + b W 1``;
-- the order of channels that P1 needs goes into the filters;
+- the filter's channels are put into the order that P1, the grouped 1x1 convolution behind the
+  filter, reads, so that the heads are joined in that order and not moved again;
 - elementwise steps write in place, and the residual's scale and sum are one pass.
 
-On a CPU there are shortcuts, all chosen by :func:`takes_shortcuts`; elsewhere, and where gradients,
-autocast, a compiler or an exporter need it, each has its plain twin:
+On a CPU there are shortcuts, all chosen by :func:`takes_shortcuts`. Elsewhere, and where gradients,
+autocast, a compiler or an exporter need it, the same is computed by plain operators:
 
 - products run in oneDNN's own layout of the weights, with the activation in the same pass
   (:class:`FixedLinear`);
-- P1 makes no loop over its groups on one thread (:meth:`DeployedSPAM._expand`);
+- P1 avoids a loop over its groups (:meth:`DeployedSPAM._expand`);
 - small maps are filtered by matrix products, without an FFT (:class:`FixedSRF`);
 - the MLP passes over large maps in tiles that stay in the processor's cache
   (:meth:`DeployedBlock.forward`).
@@ -20,7 +21,7 @@ autocast, a compiler or an exporter need it, each has its plain twin:
 Equal to the training form up to rounding; see :meth:`mmspanet.models.SPANetV2.switch_to_deploy`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -29,26 +30,34 @@ from torch import Tensor, nn
 
 from .attention import Attention, MixAttention
 from .dft import filter_maps
-from .layers import LayerNorm2d, PointwiseLinear, normalise, product
+from .layers import LayerNorm2d, PointwiseLinear
 from .metaformer import Downsample, MetaFormerBlock, Mlp
-from .spam import SPAM, SpectralMixer
-from .srf import GainCache, SpectralRescalingFilter
+from .spam import SPAM, SPAMRevision
+from .srf import SpectralRescalingFilter, rescale
 
 # Measured on CPUs, see benchmarks/README.md.
 LARGEST_MATRIX = 28  # points of an axis up to which matrix products beat the FFT
 TILE = 8192  # positions of a map, all images together
+SIZES = 4  # map sizes whose gains a filter keeps
 
 
 def takes_shortcuts(x: Tensor) -> bool:
-    """The one rule for the CPU's shortcuts: float32 inference in eager mode."""
+    """Whether the CPU's shortcuts serve for ``x``: float32 inference in eager mode."""
     return (
-        not torch.compiler.is_compiling()  # first: the compiler can't read the others
+        not torch.compiler.is_compiling()  # first: Dynamo can't trace the others
         and not torch.jit.is_tracing()
         and x.device.type == 'cpu'
         and x.dtype == torch.float32
         and torch.backends.mkldnn.is_available()
         and not torch.is_autocast_enabled('cpu')
         and not (torch.is_grad_enabled() and x.requires_grad)
+    )
+
+
+def has_packed_products() -> bool:
+    """Whether this torch has oneDNN's products with packed weights, two private operators."""
+    return all(
+        hasattr(torch.ops.mkldnn, name) for name in ('_reorder_linear_weight', '_linear_pointwise')
     )
 
 
@@ -69,30 +78,42 @@ class FixedLinear(PointwiseLinear):
         if bias is not None:
             self.bias = _fixed(bias)
         self.activation = activation
-        self._packed: Tensor | None = None
+        self._packed: list[Tensor] = []
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, out_features, H, W)."""
-        if takes_shortcuts(x):
-            return self._by_onednn(x)
+        if takes_shortcuts(x) and has_packed_products():
+            return self._by_onednn(x, 1)[0]
         return _ACTIVATIONS[self.activation](super().forward(x))
 
-    def _by_onednn(self, x: Tensor) -> Tensor:
+    def in_parts(self, x: Tensor, parts: int) -> Sequence[Tensor]:
+        """Map (B, C, H, W) to ``parts`` maps of some of the output channels each, in order.
+
+        With the CPU's shortcuts each is a product of its own, in consecutive memory.
+        """
+        if takes_shortcuts(x) and has_packed_products():
+            return self._by_onednn(x, parts)
+        return self(x).chunk(parts, dim=1)
+
+    def _by_onednn(self, x: Tensor, parts: int) -> list[Tensor]:
         """The operators that torch.compile uses on CPUs, here without compiling."""
-        if self._packed is None:
-            self._packed = torch.ops.mkldnn._reorder_linear_weight(self.weight)
+        if len(self._packed) != parts:
+            reorder = torch.ops.mkldnn._reorder_linear_weight
+            self._packed = [reorder(weight) for weight in self.weight.chunk(parts)]
+        biases = [None] * parts if self.bias is None else self.bias.chunk(parts)
         rows = x.permute(0, 2, 3, 1)
-        out = torch.ops.mkldnn._linear_pointwise(
-            rows, self._packed, self.bias, self.activation, [], 'none'
-        )
-        return out.permute(0, 3, 1, 2)
+        outs = [
+            torch.ops.mkldnn._linear_pointwise(rows, weight, bias, self.activation, [], 'none')
+            for weight, bias in zip(self._packed, biases, strict=True)
+        ]
+        return [out.permute(0, 3, 1, 2) for out in outs]
 
     def _apply(self, fn: Callable, recurse: bool = True) -> 'FixedLinear':
-        self._packed = None
+        self._packed = []
         return super()._apply(fn, recurse)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | dict(_packed=None)  # it can't be copied; a copy packs anew
+        return self.__dict__ | dict(_packed=[])  # they can't be copied; a copy packs anew
 
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = dict(
@@ -100,52 +121,60 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = dict(
 )
 
 
-class FixedSRF(SpectralRescalingFilter):
-    """:class:`SpectralRescalingFilter` with fixed weights and its channels in another order.
+class FixedSRF(nn.Module):
+    """A :class:`SpectralRescalingFilter` with fixed weights and its channels in another order.
 
     Args:
-        srf: The trained filter.
-        order: For each channel of the maps, the trained filter's channel.
+        srf: The trained filter, whose channels are reordered in place.
+        order: For each channel of the maps, the trained filter's channel, (C,).
+
+    Attributes:
+        reordered: The filter in the order of the maps' channels.
     """
 
     def __init__(self, srf: SpectralRescalingFilter, order: Tensor) -> None:
-        nn.Module.__init__(self)
-        self.filter = _fixed(srf.filter[order])
-        self.alpha = None if srf.alpha is None else _fixed(srf.alpha)
+        super().__init__()
+        srf.filter = _fixed(srf.filter[order])
+        self.reordered = srf
         self.order = order
-        self.cache = GainCache()
+        self._gains: dict[tuple, Tensor] = {}
 
     def forward(self, u: Tensor) -> Tensor:
         """Filter maps of shape (B, C, H, W); the output is in channels_last memory."""
+        size = (u.shape[-2], u.shape[-1])
         if filters_by_matrices(u):
-            size = (u.shape[-2], u.shape[-1])
-            gain = self.cache.fetch((size, 'map'), self._weights(), lambda: self._map_gain(size))
+            gain = self._kept(('map', *size), lambda: self._map_gain(size))
             return filter_maps(u.permute(0, 2, 3, 1), gain).permute(0, 3, 1, 2)
-        return super().forward(u).contiguous(memory_format=torch.channels_last)
+        return rescale(u, self.gain(size)).contiguous(memory_format=torch.channels_last)
 
-    def to_trained_order(self, values: Tensor) -> Tensor:
-        """Sort values (C, ...), one per channel of the maps, as the trained filter's channels."""
-        return values[self.order.argsort()]
+    def gain(self, size: tuple[int, int]) -> Tensor:
+        """The gain for maps of (H, W) = ``size``: (C, H, W // 2 + 1), float32 or float64."""
+        return self._kept(size, lambda: self.reordered.gain(size))
 
     def _map_gain(self, size: tuple[int, int]) -> Tensor:
-        return self.gain(size).permute(1, 2, 0)[:, None].contiguous()
+        gain = self.reordered.gain(size)
+        return gain.permute(1, 2, 0)[:, None].contiguous()  # (H, 1, W // 2 + 1, C)
+
+    def _kept(self, key: tuple, compute: Callable[[], Tensor]) -> Tensor:
+        """The gain under ``key``, computed at first use and kept for the last few sizes."""
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+            return compute()
+        if key not in self._gains:
+            while len(self._gains) >= SIZES:
+                del self._gains[next(iter(self._gains))]
+            # A plain tensor serves inference_mode, no_grad and a gradient through u alike.
+            with torch.inference_mode(False), torch.no_grad():
+                self._gains[key] = compute()
+        return self._gains[key]
+
+    def _apply(self, fn: Callable, recurse: bool = True) -> 'FixedSRF':
+        self._gains = {}
+        return super()._apply(fn, recurse)
 
 
 def filters_by_matrices(u: Tensor) -> bool:
     """Whether maps of this size, (..., H, W), are filtered without an FFT."""
     return takes_shortcuts(u) and max(u.shape[-2:]) <= LARGEST_MATRIX
-
-
-class PlainLayerNorm2d(nn.Module):
-    """LayerNorm over the channels of a (B, C, H, W) map, its weight folded into the next layer."""
-
-    def __init__(self, norm: LayerNorm2d) -> None:
-        super().__init__()
-        self.eps = norm.eps
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise (B, C, H, W) over its channels."""
-        return normalise(x, self.eps)
 
 
 class DeployedMlp(nn.Module):
@@ -167,49 +196,39 @@ class DeployedMlp(nn.Module):
         return self.fc2(hidden.square_())
 
 
-class DeployedSPAM(SpectralMixer):
+class DeployedSPAM(nn.Module):
     """:class:`SPAM` behind a norm of weight ``norm_weight``, (C,)."""
 
     def __init__(self, spam: SPAM, norm_weight: Tensor) -> None:
         super().__init__()
         self.heads = spam.heads
         self.query = FixedLinear(spam.query.weight * norm_weight, activation='gelu')
-        context = spam.context.weight * norm_weight
-        # A product for each head: its convolution gets consecutive memory.
-        self.contexts = nn.ModuleList(map(FixedLinear, context.chunk(spam.heads)))
+        self.context = FixedLinear(spam.context.weight * norm_weight)
         self.convs = spam.convs
-        # Where a head's channels lie in P1's groups: side by side, or next to the other heads'.
-        self.head_dim = 2 if spam.interleave else 1
+        # A group of P1 reads the same channel of all heads or, in the revision, of one head.
+        interleaved = not isinstance(spam, SPAMRevision)
+        self.head_dim = 2 if interleaved else 1
         channels = torch.arange(len(spam.srf.filter)).view(spam.heads, -1)
-        order = channels.T if spam.interleave else channels
-        self.srf = FixedSRF(spam.srf, order.flatten())
-        self.expand = spam.head_mix if spam.interleave else spam.channel_mix
+        self.srf = FixedSRF(spam.srf, (channels.T if interleaved else channels).flatten())
+        self.p1: Any = spam.head_mix if interleaved else spam.channel_mix
         self.norm = spam.norm
         self.reduce = FixedLinear(spam.reduce.weight)
         self.proj = FixedLinear(spam.proj.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Modulate (B, C, H, W)."""
-        query = self.query(x)
-        contexts = self._contexts(x)
-        u = self._join([conv(c) for conv, c in zip(self.convs, contexts, strict=True)])
-        m = self.reduce(torch.ops.aten.gelu_(self.norm(self._expand(self.srf(u)))))
-        return self.proj(m.mul_(query))
-
-    def _contexts(self, x: Tensor) -> Iterable[Tensor]:
-        """The context of each head, (B, C / h, H, W)."""
-        if takes_shortcuts(x):
-            return (context(x) for context in self.contexts)
-        weight = torch.cat(list(self.contexts.parameters()))
-        return product(x, weight).chunk(self.heads, dim=1)
+        """Mix a map x, (B, C, H, W), into y of the same shape."""
+        q = self.query(x)
+        contexts = self.context.in_parts(x, self.heads)
+        s = self.srf(self._join([conv(c) for conv, c in zip(self.convs, contexts, strict=True)]))
+        m = self.reduce(torch.ops.aten.gelu_(self.norm(self._expand(s))))
+        return self.proj(m.mul_(q))
 
     def _expand(self, s: Tensor) -> Tensor:
-        """P1; (B, C, H, W) to (B, 2C, H, W)."""
-        # On one thread PyTorch takes a batch under 16 in a loop over the groups, unless the
-        # convolution is dilated, which a kernel of one point does not notice.
+        """P1: (B, C, H, W) -> (B, 2C, H, W)."""
+        # On one thread PyTorch computes a batch under 16 in a loop over the groups, unless the
+        # convolution is dilated, which means nothing to a kernel of one point.
         dilation = 2 if takes_shortcuts(s) else 1
-        weight, groups = self.expand.weight, self.expand.groups
-        return F.conv2d(s, weight, groups=groups, dilation=dilation)
+        return F.conv2d(s, self.p1.weight, groups=self.p1.groups, dilation=dilation)
 
     def _join(self, heads: Sequence[Tensor]) -> Tensor:
         """The heads, each (B, C / h, H, W), in P1's order: (B, C, H, W), as the filter reads it."""
@@ -225,9 +244,9 @@ class DeployedBlock(nn.Module):
 
     def __init__(self, block: MetaFormerBlock) -> None:
         super().__init__()
-        self.norm1 = PlainLayerNorm2d(block.norm1)
+        self.norm1 = _without_weight(block.norm1)
         self.token_mixer = _deployed_mixer(block.token_mixer, block.norm1.weight)
-        self.norm2 = PlainLayerNorm2d(block.norm2)
+        self.norm2 = _without_weight(block.norm2)
         self.mlp = DeployedMlp(block.mlp, block.norm2.weight)
         self.res_scale1 = _as_map(block.res_scale1)
         self.res_scale2 = _as_map(block.res_scale2)
@@ -249,7 +268,7 @@ class DeployedBlock(nn.Module):
 
 def deploy_block(block: nn.Module) -> nn.Module:
     """The deployed form of a block; the block itself where its mixer has none."""
-    known = (SPAM, Attention, MixAttention)  # a class made from one of them computes its own
+    known = (SPAM, SPAMRevision, Attention, MixAttention)  # their subclasses compute other things
     if type(block) is MetaFormerBlock and type(block.token_mixer) in known:
         return DeployedBlock(block)
     return block
@@ -258,9 +277,8 @@ def deploy_block(block: nn.Module) -> nn.Module:
 def deploy_downsample(layer: Downsample) -> None:
     """Fold the norm of a downsampling layer into its convolution, in place."""
     norm = layer.pre_norm
-    assert isinstance(norm, LayerNorm2d)
     layer.conv.weight = _fixed(layer.conv.weight * norm.weight[:, None, None])
-    layer.pre_norm = PlainLayerNorm2d(norm)
+    layer.pre_norm = _without_weight(norm)
 
 
 def _deployed_mixer(mixer: nn.Module, norm_weight: Tensor) -> nn.Module:
@@ -270,6 +288,10 @@ def _deployed_mixer(mixer: nn.Module, norm_weight: Tensor) -> nn.Module:
     mixer.qkv = FixedLinear(mixer.qkv.weight * norm_weight)
     mixer.proj = FixedLinear(mixer.proj.weight)
     return mixer
+
+
+def _without_weight(norm: LayerNorm2d) -> LayerNorm2d:
+    return LayerNorm2d(norm.normalized_shape[0], norm.eps, affine=False)
 
 
 def _residual(x: Tensor, scale: Tensor | None, branch: Tensor) -> Tensor:

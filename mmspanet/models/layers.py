@@ -10,63 +10,54 @@ from torch import Tensor, nn
 
 
 class LayerNorm2d(nn.LayerNorm):
-    """LayerNorm over the channels of a (B, C, H, W) map, with a weight and no bias."""
+    """LayerNorm over the channels of a (B, C, H, W) map, without bias.
 
-    def __init__(self, channels: int, eps: float = 1e-6) -> None:
-        super().__init__(channels, eps=eps, bias=False)
+    Args:
+        channels: Number of channels C.
+        eps: Added to the variance.
+        affine: Whether there is a weight per channel.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-6, affine: bool = True) -> None:
+        super().__init__(channels, eps=eps, elementwise_affine=affine, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise (B, C, H, W) over its channels."""
-        return normalise(x, self.eps, self.weight)
+        """Normalize (B, C, H, W) over its channels."""
+        if torch.compiler.is_dynamo_compiling() and x.device.type == 'cpu':
+            return self._written_out(x)
+        rows = x.permute(0, 2, 3, 1)
+        return super().forward(rows).permute(0, 3, 1, 2)
 
-
-def compiled_for_cpu(x: Tensor) -> bool:
-    """The one rule for what is written otherwise because inductor makes slow CPU code of it."""
-    return torch.compiler.is_dynamo_compiling() and x.device.type == 'cpu'
-
-
-def normalise(x: Tensor, eps: float, weight: Tensor | None = None) -> Tensor:
-    """LayerNorm over the channels of (B, C, H, W)."""
-    if compiled_for_cpu(x):
-        # Inductor makes the same of both forms, but gives F.layer_norm's map of a single image a
-        # batch stride of 0, and every convolution behind it a copy.
+    def _written_out(self, x: Tensor) -> Tensor:
+        # Inductor of torch 2.11 on CPUs gives the output of F.layer_norm for a single image a batch
+        # stride of 0, which makes oneDNN copy it before each convolution. No upstream issue found.
         variance, mean = torch.var_mean(x, dim=1, correction=0, keepdim=True)
-        x = (x - mean) * torch.rsqrt(variance + eps)
-        return x if weight is None else x * weight[:, None, None]
-    rows = x.permute(0, 2, 3, 1)
-    return F.layer_norm(rows, rows.shape[-1:], weight, eps=eps).permute(0, 3, 1, 2)
+        x = (x - mean) * torch.rsqrt(variance + self.eps)
+        return x if self.weight is None else x * self.weight[:, None, None]
 
 
 class PointwiseLinear(nn.Linear):
-    """A Linear layer over the channels of a (B, C, H, W) map; without bias, but when deployed.
+    """A Linear layer over the channels of a (B, C, H, W) map.
 
-    The product is taken as a 1x1 convolution on a CPU, where oneDNN's
-    convolution runs at about twice the speed of the matrix product behind
-    ``F.linear``, and as ``F.linear`` elsewhere; both compute the same function.
+    The product is taken as a 1x1 convolution on a CPU, where oneDNN's convolution runs at about
+    twice the speed of the matrix product behind ``F.linear``, and as ``F.linear`` elsewhere.
+
+    Args:
+        in_channels: Channels C of the input.
+        out_channels: Channels D of the output.
+        bias: Whether a bias is added.
     """
 
     def __init__(self, in_channels: int, out_channels: int, bias: bool = False) -> None:
         super().__init__(in_channels, out_channels, bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, H, W) to (B, out_features, H, W)."""
-        return product(x, self.weight, self.bias)
-
-
-def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """The product of :class:`PointwiseLinear`: (B, C, H, W) and (D, C) to (B, D, H, W)."""
-    by = _product_by_conv2d if x.device.type == 'cpu' else _product_by_linear
-    return by(x, weight, bias)
-
-
-def _product_by_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    return F.conv2d(x, weight[:, :, None, None], bias)
-
-
-def _product_by_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    # GroupNorm on GPUs gives (B, C, H, W) memory; of that, F.linear makes a product per row.
-    rows = x.permute(0, 2, 3, 1).contiguous()
-    return F.linear(rows, weight, bias).permute(0, 3, 1, 2)
+        """Map (B, C, H, W) to (B, D, H, W)."""
+        if x.device.type == 'cpu':
+            return F.conv2d(x, self.weight[:, :, None, None], self.bias)
+        # GroupNorm on GPUs gives (B, C, H, W) memory; of that, F.linear makes a product per row.
+        rows = x.permute(0, 2, 3, 1).contiguous()
+        return F.linear(rows, self.weight, self.bias).permute(0, 3, 1, 2)
 
 
 class StarReLU(nn.Module):

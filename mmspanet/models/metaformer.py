@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from .layers import DropPath, LayerNorm2d, PointwiseLinear, StarReLU
 
@@ -20,7 +21,7 @@ class Stem(nn.Module):
 
     @staticmethod
     def output_size(size: int) -> int:
-        """Side of the output for an input side: none below 3 pixels."""
+        """Side of the output for an input side, in pixels; 0 below 3 pixels."""
         return (size + 2 * 2 - 7) // 4 + 1
 
 
@@ -29,7 +30,7 @@ class Downsample(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.pre_norm: nn.Module = LayerNorm2d(in_channels)
+        self.pre_norm = LayerNorm2d(in_channels)
         self.conv = nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,10 +69,16 @@ class MetaFormerBlock(nn.Module):
         mixer: The token mixer, (B, C, H, W) -> (B, C, H, W).
         drop_path_rate: Probability of dropping a branch of a sample.
         res_scale: Whether the residual is scaled.
+        with_cp: Recompute the activations in the backward pass to save memory.
     """
 
     def __init__(
-        self, channels: int, mixer: nn.Module, drop_path_rate: float, res_scale: bool
+        self,
+        channels: int,
+        mixer: nn.Module,
+        drop_path_rate: float,
+        res_scale: bool,
+        with_cp: bool = False,
     ) -> None:
         super().__init__()
         self.norm1 = LayerNorm2d(channels)
@@ -81,9 +88,15 @@ class MetaFormerBlock(nn.Module):
         self.drop_path = DropPath(drop_path_rate)
         self.res_scale1 = nn.Parameter(torch.ones(channels)) if res_scale else None
         self.res_scale2 = nn.Parameter(torch.ones(channels)) if res_scale else None
+        self.with_cp = with_cp
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix (B, C, H, W) over space, then over channels."""
+        if self.with_cp and torch.is_grad_enabled():
+            return checkpoint(self._forward, x, use_reentrant=False)
+        return self._forward(x)
+
+    def _forward(self, x: Tensor) -> Tensor:
         x = _residual(x, self.res_scale1, self.drop_path(self.token_mixer(self.norm1(x))))
         return _residual(x, self.res_scale2, self.drop_path(self.mlp(self.norm2(x))))
 

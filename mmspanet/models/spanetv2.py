@@ -4,20 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from mmspanet.checkpoints import backbone_from_authors, classifier_from_authors
-from mmspanet.errors import CheckpointError
+from mmspanet.checkpoints.backbone import translate_backbone, translate_classifier
+from mmspanet.errors import InputError
 from mmspanet.registry import MODELS
 
 from .deploy import deploy_block, deploy_downsample
 from .layer_ids import layer_wise_id, num_layer_wise_ids
 from .layers import LayerNorm2d
 from .metaformer import Downsample, MetaFormerBlock, Stem
-from .spam import SPAM
 
 PURE = ('SPAM', 'SPAM', 'SPAM', 'SPAM')
 HYBRID = ('SPAM', 'SPAM', 'MixAttention', 'Attention')
@@ -35,10 +32,11 @@ class SPANetV2(BaseModule):
         arch: A name in ``SPANetV2.arch_settings`` or a dict with
 
             - ``depths`` and ``channels``: four numbers each;
-            - ``mixers``: four registered mixers, each a type or a config
-              dict; a mixer is built with ``channels`` and ``map_size``.
-              Defaults to SPAM in all stages;
-            - ``kernel_sizes``: one per head of SPAM. Defaults to (3, 5, 7, 9).
+            - ``mixers``: four registered mixers, each a type or a config dict
+              such as ``dict(type='SPAM', kernel_sizes=(3, 9))``; a mixer is
+              built with ``channels`` and ``map_size``. Defaults to SPAM in all
+              stages.
+
         in_channels: Channels of the input images.
         input_size: Image size, one side or (H, W), that the spectral filters
             are stored for. Other sizes work, too: the filters are resized.
@@ -52,14 +50,11 @@ class SPANetV2(BaseModule):
             mode and without gradient; none for 0 or -1.
         with_cp: Recompute the blocks' activations in the backward pass to save
             memory.
-        scaled_sigmoid: Learn the slope of the filters' sigmoid (the revision of
-            2025-11).
-        interleave: Mix across heads, as the released model does; without it, the
-            function of the revision.
-        init_cfg: MMEngine initialisation config.
+        init_cfg: MMEngine initialization config.
 
     Raises:
         ValueError: If an argument is out of range or contradicts another.
+        KeyError: If a mixer is not registered.
     """
 
     arch_settings: dict[str, dict[str, Any]] = {
@@ -83,8 +78,6 @@ class SPANetV2(BaseModule):
         output_norm: bool = True,
         frozen_stages: int = 0,
         with_cp: bool = False,
-        scaled_sigmoid: bool = False,
-        interleave: bool = True,
         init_cfg: dict | list | None = None,
     ) -> None:
         if init_cfg is None:
@@ -107,17 +100,8 @@ class SPANetV2(BaseModule):
         self.deployed = False
         self.frozen_stages = frozen_stages
         self.with_cp = with_cp
-        self.scaled_sigmoid = scaled_sigmoid
-        self.interleave = interleave
 
         self._build_stages(setting, in_channels, _pair(input_size), drop_path_rate)
-        if (scaled_sigmoid or not interleave) and not any(
-            isinstance(m, SPAM) for m in self.modules()
-        ):
-            raise ValueError(
-                'scaled_sigmoid and interleave are options of SPAM, which no stage of this arch '
-                'uses: leave them at their defaults.'
-            )
         for i in self.out_indices if output_norm else ():
             self.add_module(f'norm{i}', LayerNorm2d(self.channels[i]))
         self.output_norm = output_norm
@@ -130,14 +114,12 @@ class SPANetV2(BaseModule):
             if arch not in cls.arch_settings:
                 raise ValueError(f'arch={arch!r} is not one of {sorted(cls.arch_settings)}.')
             return cls.arch_settings[arch]
-        known = {'depths', 'channels', 'mixers', 'kernel_sizes'}
-        if set(arch) - known or {'depths', 'channels'} - set(arch):
+        if not {'depths', 'channels'} <= set(arch) <= {'depths', 'channels', 'mixers'}:
             raise ValueError(
                 f'arch has the keys {sorted(arch)}; it needs depths and channels, and may have '
-                'mixers and kernel_sizes.'
+                'mixers.'
             )
-        setting = dict(arch)
-        setting.setdefault('mixers', PURE)
+        setting = dict(mixers=PURE) | dict(arch)
         for key in ('depths', 'channels', 'mixers'):
             if isinstance(setting[key], str) or len(setting[key]) != 4:
                 raise ValueError(
@@ -177,37 +159,15 @@ class SPANetV2(BaseModule):
             blocks = [
                 MetaFormerBlock(
                     self.channels[i],
-                    self._build_mixer(setting, i, map_size),
+                    _build_mixer(setting['mixers'][i], self.channels[i], map_size),
                     drop_path_rate=rate,
                     res_scale=i >= 2,
+                    with_cp=self.with_cp,
                 )
                 for rate in rates[first : first + self.depths[i]]
             ]
             self.downsample_layers.append(layer)
             self.stages.append(nn.Sequential(*blocks))
-
-    def _build_mixer(
-        self, setting: Mapping[str, Any], stage: int, map_size: tuple[int, int]
-    ) -> nn.Module:
-        mixer = setting['mixers'][stage]
-        options = dict(mixer) if isinstance(mixer, Mapping) else dict(type=mixer)
-        kind = options.pop('type')
-        cls = MODELS.get(kind) if isinstance(kind, str) else kind
-        if cls is None:
-            raise ValueError(
-                f'The mixer {kind!r} of stage {stage} is not registered: give the name of a mixer '
-                'of mmspanet, or scope.Name for one of your own package.'
-            )
-        if issubclass(cls, SPAM):
-            options = (
-                dict(
-                    kernel_sizes=setting.get('kernel_sizes', (3, 5, 7, 9)),
-                    scaled_sigmoid=self.scaled_sigmoid,
-                    interleave=self.interleave,
-                )
-                | options
-            )
-        return cls(channels=self.channels[stage], map_size=map_size, **options)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute the feature maps of an image batch.
@@ -227,12 +187,7 @@ class SPANetV2(BaseModule):
         for i, (downsample, stage) in enumerate(
             zip(self.downsample_layers, self.stages, strict=True)
         ):
-            x = downsample(x)
-            for block in stage.children():
-                if self.with_cp and torch.is_grad_enabled():
-                    x = checkpoint(block, x, use_reentrant=False)
-                else:
-                    x = block(x)
+            x = stage(downsample(x))  # (B, channels[i], H / stride, W / stride)
             if i in self.out_indices:
                 out = getattr(self, f'norm{i}')(x) if self.output_norm else x
                 # mmcv's RoIAlign reads raw memory, whatever the strides say.
@@ -285,21 +240,23 @@ class SPANetV2(BaseModule):
         return layer_wise_id(param_name.removeprefix(prefix), num_layers), num_layers + 2
 
     def _checkpoint_filter(self, state_dict: dict, prefix: str, *_: Any) -> None:
-        """Load hook of mmpretrain's ImageClassifier: translate a bare ImageNet file."""
-        bare = {k.removeprefix(prefix): state_dict[k] for k in state_dict if k.startswith(prefix)}
-        if any(k.startswith('stages.') for k in bare):
-            for k in bare:
-                del state_dict[prefix + k]
-            translated = classifier_from_authors(bare)
-            state_dict.update({prefix + k: v for k, v in translated.items()})
+        """Load hook that mmpretrain's ImageClassifier looks for by this name."""
+        translate_classifier(state_dict, prefix)
 
 
-def deploy_backbones(model: nn.Module) -> int:
-    """Bring every SPANetV2 of a model into its deployed form, in place; how many there are."""
-    backbones = [module for module in model.modules() if isinstance(module, SPANetV2)]
-    for backbone in backbones:
-        backbone.switch_to_deploy()
-    return len(backbones)
+def find_spanetv2(model: nn.Module) -> dict[str, SPANetV2]:
+    """Every SPANetV2 in a model by its name, which is empty for the model itself.
+
+    Args:
+        model: Any model; semi-supervised detectors hold two backbones, for example.
+
+    Raises:
+        InputError: If there is none.
+    """
+    found = {name: m for name, m in model.named_modules() if isinstance(m, SPANetV2)}
+    if not found:
+        raise InputError(f'{type(model).__name__} holds no SPANetV2: choose a config that has one.')
+    return found
 
 
 _DEPLOYED = (
@@ -315,67 +272,15 @@ def _refuse_to_save(*_: Any) -> None:
 def _translate_checkpoint(
     backbone: SPANetV2, state_dict: dict[str, Any], prefix: str, *_: Any
 ) -> None:
-    """Load hook: bring the entries under ``prefix`` into our layout, or say why they don't fit."""
     if backbone.deployed:
         raise RuntimeError(_DEPLOYED.format('loaded into'))
-    given = {k.removeprefix(prefix): state_dict[k] for k in state_dict if k.startswith(prefix)}
-    own = {k: v for k, v in backbone_from_authors(given).items() if not _is_left_out(backbone, k)}
-    _refuse_other_function(backbone, own)
-    params = dict(backbone.named_parameters())
-    for key, value in own.items():
-        if key.endswith('srf.filter') and key in params and value.shape != params[key].shape:
-            _refuse_other_filter(key, value, params[key])
-    if not any(key in params and value.shape == params[key].shape for key, value in own.items()):
-        raise CheckpointError(_says_nothing_fits(prefix, state_dict))
-    for key, param in params.items():
-        if key.startswith('norm'):  # no ImageNet file has the output norms
-            own.setdefault(key, param.detach())
-    for key in given:
-        del state_dict[prefix + key]
-    state_dict.update({prefix + key: value for key, value in own.items()})
+    translate_backbone(backbone, state_dict, prefix)
 
 
-def _is_left_out(backbone: SPANetV2, key: str) -> bool:
-    """Whether ``key`` is of the classifier, or of a stage or norm that is not built."""
-    part, *rest = key.split('.')
-    if part in ('norm', 'head'):
-        return True
-    if part in ('downsample_layers', 'stages'):
-        return len(backbone.stages) <= int(rest[0]) < 4
-    return part in ('norm0', 'norm1', 'norm2', 'norm3') and not hasattr(backbone, part)
-
-
-def _refuse_other_function(backbone: SPANetV2, state_dict: Mapping[str, Any]) -> None:
-    interleaved = any('.head_mix.' in key for key in state_dict)
-    separate = any('.channel_mix.' in key for key in state_dict)
-    scaled = any(key.endswith('srf.alpha') for key in state_dict)
-    wrong_mix = separate if backbone.interleave else interleaved
-    if wrong_mix or (scaled and not backbone.scaled_sigmoid):
-        raise CheckpointError(
-            'The checkpoint holds another function than this SPANetV2 '
-            f'(interleave={backbone.interleave}, scaled_sigmoid={backbone.scaled_sigmoid}): '
-            f'build it with interleave={not separate}, scaled_sigmoid={scaled}.'
-        )
-
-
-def _refuse_other_filter(key: str, value: Tensor, param: Tensor) -> None:
-    if value.ndim == 3 and value.shape[0] == param.shape[0]:
-        stride = 4 * 2 ** int(key.split('.')[1])
-        raise CheckpointError(
-            f'The spectral filters of the checkpoint are stored for another input_size ({key}: '
-            f'{tuple(value.shape)}, here {tuple(param.shape)}): build SPANetV2 with the '
-            f'input_size that it was trained with, about {value.shape[1] * stride} pixels high '
-            f'and {(value.shape[2] - 1) * 2 * stride} wide.'
-        )
-
-
-def _says_nothing_fits(prefix: str, state_dict: Mapping[str, Any]) -> str:
-    found = ', '.join(list(state_dict)[:3]) or 'no keys'
-    return (
-        f'The checkpoint fills nothing of this SPANetV2: under {prefix!r} no key has the name and '
-        f'shape of a parameter (it has {found}, ...). Check that it is of the same arch; to take '
-        "the backbone out of a whole model's file, give init_cfg prefix='backbone.'."
-    )
+def _build_mixer(mixer: Any, channels: int, map_size: tuple[int, int]) -> nn.Module:
+    options = dict(mixer) if isinstance(mixer, Mapping) else dict(type=mixer)
+    # Looked up in mmspanet first, whatever library the config is of.
+    return MODELS.build(options | dict(channels=channels, map_size=map_size, _scope_='mmspanet'))
 
 
 def _pair(size: int | Sequence[int]) -> tuple[int, int]:

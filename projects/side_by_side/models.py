@@ -13,7 +13,7 @@ from timm.models import metaformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmspanet.models import SPAM
+from mmspanet.models import SPAM, ScaledSpectralRescalingFilter
 from mmspanet.registry import MODELS
 
 
@@ -25,7 +25,7 @@ class TimmMetaFormer(BaseModule):
         depths: Blocks per stage.
         channels: Channels per stage.
         mixers: A mixer of ``timm.models.metaformer`` per stage, such as ``'SepConv'``.
-        init_cfg: MMEngine initialisation config; without one, timm's own (std 0.02).
+        init_cfg: MMEngine initialization config; without one, timm's own (std 0.02).
     """
 
     def __init__(
@@ -90,3 +90,12 @@ class SPAMWithoutModulation(SPAM):
     def forward(self, x: Tensor) -> Tensor:
         """Mix maps of shape (B, C, H, W)."""
         return self.proj(self.modulator(self.srf(self.multi_kernel(self.context(x)))))
+
+
+@MODELS.register_module()
+class SPAMScaledSigmoid(SPAM):
+    """SPAM whose filter has a learned slope: one of the two changes of ``SPAMRevision``."""
+
+    def __init__(self, channels: int, map_size: tuple[int, int], **options: Any) -> None:
+        super().__init__(channels, map_size, **options)
+        self.srf = ScaledSpectralRescalingFilter(channels, map_size)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmspanet.deployment.dft import MatrixSpectralFilter, replace_ffts
-from mmspanet.models.srf import SpectralRescalingFilter
+from mmspanet.models import ScaledSpectralRescalingFilter, SpectralRescalingFilter
 from tests.helpers import TINY, TINY_HYBRID, assert_close, random_model
 
 
@@ -14,7 +14,7 @@ from tests.helpers import TINY, TINY_HYBRID, assert_close, random_model
 @pytest.mark.parametrize('size', [(1, 1), (8, 8), (8, 9), (13, 6), (5, 21), (50, 76)])
 def test_the_filter_is_the_same_function(size, scaled):
     """Random gains, so that the spectrum's two halves differ and a mix-up would show."""
-    srf = SpectralRescalingFilter(6, (8, 8), scaled_sigmoid=scaled)
+    srf = (ScaledSpectralRescalingFilter if scaled else SpectralRescalingFilter)(6, (8, 8))
     torch.nn.init.normal_(srf.filter, std=2.0)
     if scaled:
         torch.nn.init.constant_(srf.alpha, 1.7)

@@ -14,7 +14,7 @@ from mmspanet.checkpoints import backbone_from_authors, backbone_to_authors
 from mmspanet.errors import CheckpointError
 from mmspanet.models import SPANetV2
 from tests import golden
-from tests.helpers import TINY_HYBRID, random_model
+from tests.helpers import TINY, TINY_HYBRID, TINY_REVISION, random_model
 
 
 class Detector(nn.Module):
@@ -75,9 +75,9 @@ def test_the_given_dict_is_left_as_it_was():
 
 
 def test_revision_file():
-    file = authors_file(scaled_sigmoid=True, interleave=False)
+    file = authors_file(TINY_REVISION)
     assert 'stages.0.0.token_mixer.filter' in file
-    model = SPANetV2(TINY_HYBRID, scaled_sigmoid=True, interleave=False)
+    model = SPANetV2(TINY_REVISION)
     model.load_state_dict(file)
     assert_filled(model, file)
 
@@ -151,24 +151,27 @@ def test_stages_and_norms_that_are_left_out_are_skipped():
     assert_filled(raw, {k: v for k, v in file.items() if not k.startswith('norm')})
 
 
+@pytest.mark.parametrize('layout', ['ours', 'theirs'])
 @pytest.mark.parametrize(
-    ('file_options', 'model_options'),
+    ('file_arch', 'arch', 'remedy'),
     [
-        (dict(scaled_sigmoid=True, interleave=False), {}),
-        (dict(scaled_sigmoid=True), {}),
-        ({}, dict(scaled_sigmoid=True, interleave=False)),
+        (TINY_REVISION, TINY, 'put SPAMRevision in the place of SPAM'),
+        (TINY, TINY_REVISION, 'put SPAM in the place of SPAMRevision'),
     ],
 )
-@pytest.mark.parametrize('layout', ['ours', 'theirs'])
-def test_a_file_of_the_other_function_is_refused(file_options, model_options, layout):
-    source = random_model(TINY_HYBRID, **file_options)
-    file = source.state_dict()
-    if layout == 'theirs' and 'interleave' in {**file_options, **model_options}:
+def test_a_file_of_the_other_mixer_is_refused(file_arch, arch, remedy, layout):
+    file = random_model(file_arch).state_dict()
+    if layout == 'theirs':
         file = backbone_to_authors(file)
-    remedy = f'interleave={source.interleave}, scaled_sigmoid={source.scaled_sigmoid}.'
-    model = SPANetV2(TINY_HYBRID, **model_options)
     with pytest.raises(CheckpointError, match=remedy):
-        model.load_state_dict(file, strict=False)
+        SPANetV2(arch).load_state_dict(file, strict=False)
+
+
+def test_a_file_with_slopes_is_refused_where_there_are_none():
+    file = random_model(TINY).state_dict()
+    alphas = {k.replace('.filter', '.alpha'): torch.ones(1) for k in file if k.endswith('.filter')}
+    with pytest.raises(CheckpointError, match='scaled sigmoid'):
+        SPANetV2(TINY).load_state_dict(file | alphas, strict=False)
 
 
 def test_filters_of_another_input_size_are_refused():

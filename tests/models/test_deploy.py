@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from mmspanet.models import SPANetV2, deploy
+from mmspanet.models import ScaledSpectralRescalingFilter, SPANetV2, deploy
 from tests import golden
-from tests.helpers import TINY, TINY_HYBRID, assert_close, random_model
+from tests.helpers import TINY, TINY_HYBRID, TINY_REVISION, assert_close, random_model
 
 from .test_golden import dense_model
 
@@ -38,7 +38,7 @@ def test_equals_the_released_model(name):
     [
         (TINY, {}),
         (TINY_HYBRID, {}),
-        (TINY, dict(scaled_sigmoid=True, interleave=False)),
+        (TINY_REVISION, {}),
         (TINY, dict(output_norm=False, out_indices=(1, 3))),
         (TINY | dict(mixers=('SPAM', Identity, 'SPAM', Identity)), {}),
     ],
@@ -67,7 +67,7 @@ def plain(monkeypatch):
     [
         (TINY, {}),
         (TINY_HYBRID, {}),
-        (TINY, dict(scaled_sigmoid=True, interleave=False)),
+        (TINY_REVISION, {}),
     ],
     ids=['pure', 'hybrid', 'revision'],
 )
@@ -135,21 +135,120 @@ def test_autocast(dtype):
         assert_close([m.float() for m in deployed(image)], [m.float() for m in model(image)], 0.1)
 
 
-def test_every_fold_matters():
-    """Each folded weight is random in these models, so a fold left out changes the outputs."""
+@pytest.fixture
+def folded():
+    """A trained block and its deployed form, and a map for them."""
+    block = random_model(TINY).stages[2][0]
+    with torch.no_grad():
+        block.mlp.act.bias.fill_(0.7)
+    return block, deploy.DeployedBlock(copy.deepcopy(block)), torch.randn(1, 64, 9, 11)
+
+
+def left_out(fold: str, block: nn.Module, deployed: nn.Module) -> None:
+    """Bring the deployed block into the state it would have without one of its folds."""
+    mixer, mlp, trained = deployed.token_mixer, deployed.mlp, block.token_mixer
+    weight = block.mlp.fc2.weight
+    replaced = {
+        'norm1 in query': (mixer.query, 'weight', trained.query.weight),
+        'norm1 in context': (mixer.context, 'weight', trained.context.weight),
+        'norm2 in fc1': (mlp.fc1, 'weight', block.mlp.fc1.weight),
+        'scale in fc2': (mlp.fc2, 'weight', weight),
+        'bias in fc2': (mlp.fc2, 'bias', torch.zeros_like(mlp.fc2.bias)),
+        'order of the filters': (mixer.srf.reordered, 'filter', trained.srf.filter),
+        'GELU of the query': (mixer.query, 'activation', 'none'),
+        'ReLU of fc1': (mlp.fc1, 'activation', 'none'),
+        'first residual scale': (deployed, 'res_scale1', None),
+        'second residual scale': (deployed, 'res_scale2', None),
+    }
+    module, name, value = replaced[fold]
+    setattr(module, name, nn.Parameter(value) if isinstance(value, torch.Tensor) else value)
+
+
+@pytest.mark.parametrize(
+    'fold',
+    [
+        *('norm1 in query', 'norm1 in context', 'norm2 in fc1', 'scale in fc2', 'bias in fc2'),
+        *('order of the filters', 'GELU of the query', 'ReLU of fc1'),
+        *('first residual scale', 'second residual scale'),
+    ],
+)
+def test_every_fold_matters(fold, folded):
+    """A deployed block equals the trained one, and no longer does without any one of its folds."""
+    block, deployed, x = folded
+    with torch.no_grad():
+        expected = block(x)
+        assert_close([deployed(x)], [expected], 1e-5)
+        damaged = copy.deepcopy(deployed)  # without what the first run packed and kept
+        damaged.token_mixer.srf._gains.clear()
+        left_out(fold, block, damaged)
+        assert (damaged(x) - expected).abs().max() > 1e-3 * expected.abs().max()
+
+
+def test_a_torch_without_packed_products(monkeypatch):
+    """Its private operators may go: the products are then plain ones, of the same values."""
     model = random_model(TINY)
-    deployed = copy.deepcopy(model)
-    deployed.switch_to_deploy()
-    image = torch.randn(1, 3, 64, 64)
-    block = deployed.stages[0][0]
-    for layer in (block.mlp.fc2, block.mlp.fc1, block.token_mixer.query, block.token_mixer.srf):
-        damaged = copy.deepcopy(deployed)
-        twin = dict(damaged.named_modules())[
-            next(name for name, module in deployed.named_modules() if module is layer)
-        ]
-        next(twin.parameters()).data.mul_(1.1)
-        with torch.no_grad():
-            assert not torch.allclose(damaged(image)[0], model(image)[0], atol=1e-3)
+    image = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        expected = model(image)
+        model.switch_to_deploy()
+        monkeypatch.setattr(torch.ops, 'mkldnn', object())
+        assert_close(model(image), expected, 1e-4)
+
+
+# --- the filter's kept gains ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def fixed():
+    """A deployed filter, and the trained one in the order of its channels."""
+    srf = ScaledSpectralRescalingFilter(8, (14, 14)).eval()
+    nn.init.normal_(srf.filter)
+    order = torch.randperm(8)
+    expected = copy.deepcopy(srf)
+    expected.filter.data = srf.filter.data[order]
+    return deploy.FixedSRF(srf, order).requires_grad_(False), expected
+
+
+def test_gains_of_many_sizes(fixed):
+    """Sizes that come again, in both forms of the filter, and more of them than are kept."""
+    deployed, expected = fixed
+    with torch.no_grad():
+        for side in [*range(5, 40), 5, 39, 38, 6]:
+            u = torch.randn(1, 8, side, 45 - side)
+            assert_close([deployed(u)], [expected(u)], 1e-5)
+    assert len(deployed._gains) <= deploy.SIZES
+
+
+@pytest.mark.parametrize('side', [20, 40])
+def test_a_seen_size_is_not_resized_again(fixed, side, monkeypatch):
+    deployed, _ = fixed
+    u = torch.randn(1, 8, side, side)
+    with torch.no_grad():
+        first = deployed(u)
+        monkeypatch.delattr(torch.nn.functional, 'interpolate')
+        assert torch.equal(deployed(u), first)
+        with pytest.raises(AttributeError):
+            deployed(torch.randn(1, 8, side, side + 1))
+
+
+def test_gains_follow_the_type(fixed):
+    deployed, expected = fixed
+    u = torch.randn(2, 8, 11, 12)
+    with torch.no_grad():
+        deployed(u.double())
+        out = deployed.double()(u.double())
+        assert_close([out], [expected.double()(u.double())], 1e-12)
+
+
+def test_inference_mode_then_a_gradient_through_the_input(fixed):
+    deployed, _ = fixed
+    u = torch.randn(2, 8, 11, 12)
+    with torch.inference_mode():
+        deployed(u)
+        deployed(u.double())  # by way of the FFT, as with a gradient
+    u.requires_grad_()
+    deployed(u).sum().backward()
+    assert u.grad is not None
 
 
 def test_what_it_refuses():

@@ -11,8 +11,11 @@ from mmspanet.models import SPANetV2, SPANetV2ClassifierNeck
 from tests import golden
 
 
-def build(name: str, **kwargs) -> SPANetV2:
-    return SPANetV2(arch=name.replace('_', '-'), **kwargs).eval()
+def build(name: str, revision: bool = False, **kwargs) -> SPANetV2:
+    arch = SPANetV2.arch_settings[name.replace('_', '-')]
+    if revision:
+        arch = arch | dict(mixers=('SPAMRevision',) * 4)
+    return SPANetV2(arch, **kwargs).eval()
 
 
 def dense_model(name: str) -> SPANetV2:
@@ -34,7 +37,7 @@ def test_features(name):
 
 def test_revision_stage_outputs():
     record = golden.load('s18_pure_revision')
-    model = build('s18_pure', output_norm=False, scaled_sigmoid=True, interleave=False)
+    model = build('s18_pure', revision=True, output_norm=False)
     model.load_state_dict(golden.state_dict('s18_pure_revision'))
     for case in record['cases']:
         with torch.no_grad():
@@ -47,9 +50,7 @@ def test_revision_stage_outputs():
 def test_logits_and_parameter_count(name):
     record = golden.load(name)
     revision = name.endswith('revision')
-    backbone = build(
-        record['variant'], output_norm=False, scaled_sigmoid=revision, interleave=not revision
-    )
+    backbone = build(record['variant'], revision, output_norm=False)
     neck = SPANetV2ClassifierNeck(backbone.channels[-1]).eval()
     head = torch.nn.Linear(4 * backbone.channels[-1], 1000)
     model = torch.nn.ModuleDict(

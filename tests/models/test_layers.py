@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from mmspanet.models.layers import (
-    LayerNorm2d,
-    PointwiseLinear,
-    StarReLU,
-    _product_by_conv2d,
-    _product_by_linear,
-)
+from mmspanet.models.layers import LayerNorm2d, PointwiseLinear, StarReLU
+
+
+class Elsewhere(torch.Tensor):
+    """A tensor on the CPU that says it is on a GPU."""
+
+    device = torch.device('cuda')
 
 
 def test_layer_norm_2d():
@@ -21,25 +21,21 @@ def test_layer_norm_2d():
     deviation = (x.var(1, keepdim=True, unbiased=False) + 1e-6).sqrt()
     expected = (x - mean) / deviation * norm.weight[:, None, None]
     assert torch.allclose(norm(x), expected, atol=1e-5)
+    compiled = torch.compile(norm, backend='eager', fullgraph=True)
+    assert torch.allclose(compiled(x), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize('bias', [False, True])
+@pytest.mark.parametrize('kind', [torch.Tensor, Elsewhere], ids=['CPU', 'other devices'])
 @pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
-def test_both_paths_of_the_pointwise_product_agree(memory_format):
-    weight = torch.randn(7, 6)
+def test_pointwise_linear(memory_format, kind, bias):
+    layer = PointwiseLinear(6, 7, bias)
     x = torch.randn(2, 6, 5, 4).contiguous(memory_format=memory_format)
-    expected = torch.einsum('oi,bihw->bohw', weight, x)
-    for path in (_product_by_conv2d, _product_by_linear):
-        assert torch.allclose(path(x, weight), expected, atol=1e-5)
-
-
-def test_the_path_is_chosen_by_the_device(monkeypatch):
-    import mmspanet.models.layers as layers
-
-    monkeypatch.setattr(layers, '_product_by_conv2d', lambda x, weight, bias: 'conv2d')
-    monkeypatch.setattr(layers, '_product_by_linear', lambda x, weight, bias: 'linear')
-    layer = PointwiseLinear(3, 3)
-    assert layer(torch.zeros(1, 3, 2, 2)) == 'conv2d'
-    assert layer(torch.zeros(1, 3, 2, 2, device='meta')) == 'linear'
+    expected = torch.einsum('oi,bihw->bohw', layer.weight, x)
+    if bias:
+        expected = expected + layer.bias[:, None, None]
+    actual = layer(x.as_subclass(kind)).as_subclass(torch.Tensor)
+    assert torch.allclose(actual, expected, atol=1e-5)
 
 
 def test_star_relu():

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import DefaultScope
 
 from mmspanet.checkpoints import backbone_to_authors
-from mmspanet.models import SPAM, SPANetV2
+from mmspanet.errors import InputError
+from mmspanet.models import SPAM, SPAMRevision, SPANetV2, find_spanetv2
 from mmspanet.registry import MODELS
 from tests.helpers import TINY, TINY_HYBRID, assert_close, random_model
 from tests.oracle import Oracle
@@ -18,10 +20,11 @@ from tests.oracle import Oracle
 
 
 @pytest.mark.parametrize('arch', [TINY, TINY_HYBRID], ids=['pure', 'hybrid'])
-@pytest.mark.parametrize('interleave', [True, False])
-def test_equals_the_oracle_on_random_sizes(arch, interleave):
-    model = random_model(arch, interleave=interleave, scaled_sigmoid=not interleave, input_size=64)
-    oracle = Oracle(backbone_to_authors(model.state_dict()), interleave)
+@pytest.mark.parametrize('mixer', ['SPAM', 'SPAMRevision'])
+def test_equals_the_oracle_on_random_sizes(arch, mixer):
+    mixers = [mixer if name == 'SPAM' else name for name in arch.get('mixers', ('SPAM',) * 4)]
+    model = random_model(arch | dict(mixers=mixers), input_size=64)
+    oracle = Oracle(backbone_to_authors(model.state_dict()), interleave=mixer == 'SPAM')
     sizes = np.random.RandomState(7).randint(3, 150, (6, 2)).tolist()
     for height, width in [*sizes, (3, 3), (64, 64), (64, 66), (3, 150)]:
         image = torch.randn(2, 3, height, width)
@@ -30,7 +33,7 @@ def test_equals_the_oracle_on_random_sizes(arch, interleave):
 
 
 def test_kernel_sizes_change_the_heads():
-    model = random_model(TINY | dict(kernel_sizes=(3, 9)))
+    model = random_model(TINY | dict(mixers=(dict(type='SPAM', kernel_sizes=(3, 9)),) * 4))
     mixer = model.stages[0][0].token_mixer
     assert [conv.kernel_size[0] for conv in mixer.convs] == [3, 9]
     assert mixer.head_mix.weight.shape[1] == 2
@@ -93,8 +96,10 @@ def test_initial_weights():
         (dict(arch=TINY | dict(depths=(1, 1, 1))), 'depths'),
         (dict(arch=TINY | dict(depths=(1, 0, 1, 1))), 'depths'),
         (dict(arch=TINY | dict(mixers='SPAM')), 'mixers'),
-        (dict(arch=TINY | dict(mixers=('SPAM', 'SPAM', 'SPAM', 'Nonsense'))), 'Nonsense'),
-        (dict(arch=TINY | dict(kernel_sizes=(3, 4))), 'kernel_sizes'),
+        (
+            dict(arch=TINY | dict(mixers=(dict(type='SPAM', kernel_sizes=(3, 4)),) * 4)),
+            'kernel_sizes',
+        ),
         (dict(arch=TINY | dict(channels=(30, 32, 64, 64))), 'channels=30'),
         (dict(arch=TINY_HYBRID | dict(channels=(32, 32, 48, 64))), 'channels=48'),
         (dict(out_indices=(0, 4)), 'out_indices'),
@@ -104,15 +109,16 @@ def test_initial_weights():
         (dict(out_indices=(0, 1), frozen_stages=3), 'frozen_stages'),
         (dict(drop_path_rate=1.0), 'drop_path_rate'),
         (dict(input_size=2), 'input_size'),
-        (
-            dict(arch=TINY | dict(mixers=('Attention',) * 4), scaled_sigmoid=True),
-            'scaled_sigmoid',
-        ),
     ],
 )
 def test_wrong_arguments_are_named(kwargs, named):
     with pytest.raises(ValueError, match=named):
         SPANetV2(**kwargs)
+
+
+def test_a_mixer_that_is_not_registered_is_named():
+    with pytest.raises(KeyError, match='Nonsense'):
+        SPANetV2(TINY | dict(mixers=('SPAM', 'SPAM', 'SPAM', 'Nonsense')))
 
 
 def test_unknown_arguments_are_named():
@@ -212,6 +218,21 @@ def test_a_registered_mixer_of_another_package():
     assert len(model(torch.randn(1, 3, 32, 32))) == 4
 
 
+def test_mixers_are_found_in_the_scope_of_another_library():
+    with DefaultScope.overwrite_default_scope('mmengine'):
+        model = MMENGINE_MODELS.build(dict(type='mmspanet.SPANetV2', arch=TINY_HYBRID))
+    assert type(model.stages[3][0].token_mixer).__name__ == 'Attention'
+
+
+def test_find_spanetv2():
+    student, teacher = SPANetV2(TINY), SPANetV2(TINY)
+    detector = torch.nn.ModuleDict(dict(student=torch.nn.Sequential(student), teacher=teacher))
+    assert find_spanetv2(detector) == {'student.0': student, 'teacher': teacher}
+    assert find_spanetv2(student) == {'': student}
+    with pytest.raises(InputError, match='Linear holds no SPANetV2'):
+        find_spanetv2(torch.nn.Linear(1, 1))
+
+
 def test_built_from_the_root_registry():
     model = MMENGINE_MODELS.build(dict(type='mmspanet.SPANetV2', arch=TINY))
     assert isinstance(model, SPANetV2)
@@ -272,8 +293,9 @@ def test_deepcopy_and_pickle():
         assert_close(pickle.loads(pickle.dumps(model))(image), expected, 0)
 
 
-def test_spam_gradcheck():
-    mixer = SPAM(8, (6, 7), kernel_sizes=(3, 5), scaled_sigmoid=True).double()
+@pytest.mark.parametrize('kind', [SPAM, SPAMRevision])
+def test_spam_gradcheck(kind):
+    mixer = kind(8, (6, 7), kernel_sizes=(3, 5)).double()
     for param in mixer.parameters():
         torch.nn.init.normal_(param, std=0.5)
     x = torch.randn(1, 8, 5, 4, dtype=torch.float64, requires_grad=True)

@@ -16,10 +16,9 @@ from torch import Tensor, nn
 
 from mmspanet.analysis import plotting
 from mmspanet.errors import InputError
-from mmspanet.models.spam import SpectralMixer
 
 from .blocks import watched
-from .spam_response import find_backbone
+from .spam_response import SPAMS, find_backbone
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def modulator_maps(model: nn.Module, image: Tensor) -> list[ModulatorMap]:
     for number, stage in enumerate(find_backbone(model).stages, 1):
         for block, module in enumerate(stage.children(), 1):
             for part in module.modules():
-                if isinstance(part, SpectralMixer):
+                if isinstance(part, SPAMS):
                     reduces[f'{number}.{block}'] = part.reduce  # m is what it returns
     if not reduces:
         raise InputError('The model has no SPAM mixer: choose a SPANetV2 with SPAM in a stage.')

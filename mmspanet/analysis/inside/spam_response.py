@@ -24,9 +24,10 @@ from torch import Tensor, nn
 
 from mmspanet.analysis.theory.grid import Array, Grid, ring_numbers, transfer_function
 from mmspanet.analysis.theory.spectrum import Response, filter_response
-from mmspanet.errors import InputError
-from mmspanet.models import SPANetV2, SpectralRescalingFilter
-from mmspanet.models.spam import SpectralMixer
+from mmspanet.models import SPAM, SPANetV2, SpectralRescalingFilter, find_spanetv2
+from mmspanet.models.deploy import DeployedSPAM, FixedSRF
+
+SPAMS = (SPAM, DeployedSPAM)
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def head_responses(model: nn.Module, image_size: tuple[int, int]) -> list[HeadRe
     return found
 
 
-def rescaling_gain(srf: SpectralRescalingFilter, size: tuple[int, int]) -> Array:
+def rescaling_gain(srf: SpectralRescalingFilter | FixedSRF, size: tuple[int, int]) -> Array:
     """The gain that the filter applies to real maps of (H, W), at all frequencies: (C, H, W).
 
     The channels are in the trained order, head by head, also of a deployed model's filter.
@@ -95,11 +96,19 @@ def rescaling_gain(srf: SpectralRescalingFilter, size: tuple[int, int]) -> Array
     columns of zero and of Nyquist frequency hold both omega and -omega; a real output takes
     the mean of their two gains.
     """
-    impulse = srf.filter.new_zeros((1, len(srf.filter), *size), dtype=torch.float64)
+    raw = raw_filter(srf)
+    impulse = raw.new_zeros((1, len(raw), *size), dtype=torch.float64)
     impulse[..., 0, 0] = 1
     with torch.no_grad():
         gain = torch.fft.fft2(srf(impulse))[0].real
-    return srf.to_trained_order(gain).cpu().numpy()
+    if isinstance(srf, FixedSRF):
+        gain = gain[srf.order.argsort()]
+    return gain.cpu().numpy()
+
+
+def raw_filter(srf: SpectralRescalingFilter | FixedSRF) -> Tensor:
+    """The parameter F of a trained or deployed filter, (C, H, W // 2 + 1)."""
+    return srf.reordered.filter if isinstance(srf, FixedSRF) else srf.filter
 
 
 @dataclass(frozen=True)
@@ -234,7 +243,7 @@ def depthwise_kernels(model: nn.Module) -> dict[int, Array]:
 
 def _spam_mixers(
     model: nn.Module, image_size: tuple[int, int]
-) -> Iterator[tuple[int, int, tuple[int, int], SpectralMixer]]:
+) -> Iterator[tuple[int, int, tuple[int, int], SPAM | DeployedSPAM]]:
     """Stage, block, map size and mixer of each SPAM of a model."""
     backbone = find_backbone(model)
     parts: Any = zip(backbone.downsample_layers, backbone.stages, strict=True)
@@ -242,7 +251,7 @@ def _spam_mixers(
     for i, (layer, stage) in enumerate(parts):
         size = layer.output_size(size[0]), layer.output_size(size[1])
         for j, block in enumerate(stage):
-            for mixer in (m for m in block.modules() if isinstance(m, SpectralMixer)):
+            for mixer in (m for m in block.modules() if isinstance(m, SPAMS)):
                 yield i, j, size, mixer
 
 
@@ -252,7 +261,4 @@ def find_backbone(model: nn.Module) -> SPANetV2:
     Raises:
         InputError: If there is none.
     """
-    for module in model.modules():
-        if isinstance(module, SPANetV2):
-            return module
-    raise InputError(f'{type(model).__name__} holds no SPANetV2: choose a config that has one.')
+    return next(iter(find_spanetv2(model).values()))

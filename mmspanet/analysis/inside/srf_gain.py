@@ -11,11 +11,11 @@ from torch import nn
 
 from mmspanet.analysis import plotting
 from mmspanet.errors import InputError
-from mmspanet.models.spam import SpectralMixer
-from mmspanet.models.srf import SpectralRescalingFilter
+from mmspanet.models import SpectralRescalingFilter
+from mmspanet.models.deploy import FixedSRF
 
 from .feature_spectrum import NYQUIST, radial_profile
-from .spam_response import find_backbone, rescaling_gain
+from .spam_response import SPAMS, find_backbone, raw_filter, rescaling_gain
 
 INITIAL = 0.5  # sigmoid(0), about which every filter starts (raw values of std 0.02)
 
@@ -55,7 +55,7 @@ def head_gains(model: nn.Module) -> list[HeadGain]:
     """
     gains = []
     for number, stage in enumerate(find_backbone(model).stages, 1):
-        spams = [m for m in stage.modules() if isinstance(m, SpectralMixer)]
+        spams = [m for m in stage.modules() if isinstance(m, SPAMS)]
         if not spams:
             continue
         planes = np.stack([rescaling_gain(spam.srf, _stored_size(spam.srf)) for spam in spams])
@@ -168,8 +168,8 @@ def table(gains: Sequence[HeadGain]) -> list[dict[str, Any]]:
     return rows
 
 
-def _stored_size(srf: SpectralRescalingFilter) -> tuple[int, int]:
-    height, half = srf.filter.shape[1:]
+def _stored_size(srf: SpectralRescalingFilter | FixedSRF) -> tuple[int, int]:
+    height, half = raw_filter(srf).shape[1:]
     odd = 2 * half - 1
     return height, odd if height == odd else 2 * half - 2
 

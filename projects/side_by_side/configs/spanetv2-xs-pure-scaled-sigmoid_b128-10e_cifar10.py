@@ -1,3 +1,3 @@
 _base_ = './spanetv2-xs-pure_b128-10e_cifar10.py'
 
-model = dict(backbone=dict(scaled_sigmoid=True))
+model = dict(backbone=dict(arch=dict(mixers=['SPAMScaledSigmoid'] * 4)))

@@ -15,7 +15,13 @@ from mmspanet.analysis.inside.spam_response import (
 from mmspanet.analysis.inside.srf_gain import head_gains
 from mmspanet.analysis.theory.grid import Grid
 from mmspanet.errors import InputError
-from mmspanet.models import SPAM, Attention, SPANetV2, SpectralRescalingFilter
+from mmspanet.models import (
+    SPAM,
+    Attention,
+    ScaledSpectralRescalingFilter,
+    SPANetV2,
+    SpectralRescalingFilter,
+)
 
 SMALL = dict(depths=(1, 1, 1, 1), channels=(8, 16, 32, 32))
 
@@ -35,7 +41,8 @@ def backbone():
 @pytest.mark.parametrize('scaled', [False, True])
 def test_rescaling_gain_is_what_the_filter_does_to_every_wave(size, scaled):
     torch.manual_seed(0)
-    srf = SpectralRescalingFilter(3, (8, 10), scaled_sigmoid=scaled).eval()
+    kind = ScaledSpectralRescalingFilter if scaled else SpectralRescalingFilter
+    srf = kind(3, (8, 10)).eval()
     with torch.no_grad():
         srf.filter.normal_()
         if scaled:
