@@ -1,4 +1,7 @@
-"""What our train and test scripts do to a config before the Runner gets it."""
+"""What the command-line tools share: one-line errors, common options, reading a config.
+
+Importing this module loads neither PyTorch nor OpenCV, so that ``--help`` answers at once.
+"""
 
 import argparse
 import os
@@ -9,25 +12,32 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import cv2
 from mmengine.config import Config, DictAction
 
-from mmspanet.checkpoints.safe import forbid_unsafe_loading
 from mmspanet.errors import CheckpointError, DivergedError, InputError, WriteError
 
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the program with one line on stderr and status 1 at an error of the user's input."""
+    """End the program with one line on stderr and status 1 at an error that is the user's to mend.
+
+    Errors of any other kind keep their traceback. The environment variable
+    ``MMSPANET_TRACEBACK=1`` shows the traceback of every error.
+    """
     try:
         yield
-    except (InputError, CheckpointError, DivergedError, FileNotFoundError, WriteError) as error:
-        sys.exit(f'error: {error}')
-    except cv2.error:
-        traceback.print_exc()  # OpenCV doesn't name the file
-        sys.exit('error: an image is broken: python tools/check_data.py CONFIG names it.')
     except KeyboardInterrupt:
         sys.exit('interrupted')
+    except Exception as error:
+        is_ours = isinstance(error, (InputError, CheckpointError, DivergedError, WriteError))
+        if not is_ours and type(error).__module__ != 'cv2':
+            raise
+        if not is_ours or os.environ.get('MMSPANET_TRACEBACK') == '1':
+            traceback.print_exc()
+        if is_ours:
+            sys.exit(f'error: {error}')
+        # OpenCV does not name the file.
+        sys.exit('error: an image is broken: tools/check_data.py CONFIG names it.')
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +68,7 @@ def add_cfg_options(parser: argparse.ArgumentParser, example: str) -> None:
 
 
 def run_config(args: argparse.Namespace) -> Config:
-    """The config of a run, from the arguments of :func:`add_run_options`."""
+    """Read the config of a run, given the arguments of :func:`add_run_options`."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))  # where MMEngine reads it
     cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
@@ -70,18 +80,15 @@ def run_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def load_config(path: str, options: dict[str, Any] | None) -> Config:
-    """Read a config file and merge the --cfg-options.
-
-    From here on, no checkpoint can run code in this process.
+def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
+    """Read a config file and merge the ``--cfg-options``.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        InputError: If it is not a valid config.
+        InputError: If there is no such file, if it is not a valid config, or if the options
+            do not fit it.
     """
-    forbid_unsafe_loading()
     if not Path(path).is_file():
-        raise FileNotFoundError(f'The config {path} does not exist: see configs/ for ours.')
+        raise InputError(f'The config {path} does not exist: see configs/ for ours.')
     try:
         cfg = Config.fromfile(path)
     except (SyntaxError, NameError, TypeError, KeyError, ValueError) as error:

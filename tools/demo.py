@@ -13,18 +13,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from mmengine.logging import MMLogger
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from mmspanet import cli
-from mmspanet.apis.config_files import find_config
-from mmspanet.apis.inference import Prediction, Predictor, build_predictor
-from mmspanet.checkpoints.load import check_checkpoint, check_fit, check_head_width
 from mmspanet.errors import InputError, WriteError
+
+if TYPE_CHECKING:
+    from mmspanet.apis.inference import Prediction, Predictor
 
 IMAGES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 VIDEOS = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.webm')
@@ -119,12 +119,12 @@ class Results:
         if not cv2.imwrite(str(path), image):
             raise WriteError(f'{path} could not be written: check the disk and its permissions.')
 
-    def write_map(self, name: Path, prediction: Prediction) -> None:
+    def write_map(self, name: Path, prediction: 'Prediction') -> None:
         if prediction.label_map is not None:
             self.write_image('maps', name, prediction.label_map)
 
 
-def run_image(source: Source, predictor: Predictor, score: float, results: Results) -> bool:
+def run_image(source: Source, predictor: 'Predictor', score: float, results: Results) -> bool:
     """Predict for one image; whether it could be read."""
     image = cv2.imread(str(source.path), cv2.IMREAD_COLOR)
     if image is None:
@@ -146,7 +146,7 @@ def frames(video: cv2.VideoCapture) -> Iterator[np.ndarray]:
 
 
 def run_video(
-    source: Source, predictor: Predictor, score: float, results: Results, progress: Progress
+    source: Source, predictor: 'Predictor', score: float, results: Results, progress: Progress
 ) -> bool:
     """Predict for every frame of a video, and write a video; whether it could be read."""
     video = cv2.VideoCapture(str(source.path))
@@ -177,7 +177,7 @@ def run_video(
     return bool(records)
 
 
-def run(sources: list[Source], predictor: Predictor, score: float, out_dir: Path) -> None:
+def run(sources: list[Source], predictor: 'Predictor', score: float, out_dir: Path) -> None:
     """Predict for every source.
 
     Raises:
@@ -201,20 +201,22 @@ def run(sources: list[Source], predictor: Predictor, score: float, out_dir: Path
 
 def main() -> None:
     args = parse_args()
+    from mmengine.logging import MMLogger
+
+    from mmspanet.apis.config_files import find_config
+    from mmspanet.apis.inference import build_predictor
+    from mmspanet.checkpoints.safe import guard_process
+
+    guard_process()
     sources = find_sources(args.input, args.out_dir)
     cfg = cli.load_config(find_config(args.config), args.cfg_options)
-    if args.checkpoint:
-        check_checkpoint(args.checkpoint)
-        check_head_width(cfg, args.checkpoint)
-    else:
+    if args.checkpoint is None:
         print(
             'no --checkpoint: the weights are random, and so are the predictions.', file=sys.stderr
         )
     MMLogger.get_instance('mmengine', log_level='ERROR')  # the inferencers repeat what was said
     warnings.filterwarnings('ignore', module=r'mm(det|seg|pretrain|engine)\.')
     predictor = build_predictor(cfg, args.checkpoint, args.device)
-    if args.checkpoint:
-        check_fit(predictor.inferencer.model, args.checkpoint)
     if args.deploy:
         predictor.switch_to_deploy()
     run(sources, predictor, args.score, args.out_dir)

@@ -1,8 +1,9 @@
 """Test a checkpoint and say whether the claimed figures come out.
 
 The claim is the config's row in configs/*/metafile.yml. The result is appended to
-leaderboard/reproduced.yml, from where leaderboard/render.py takes it. Exit status: 0
-reproduced, 2 not reproduced.
+leaderboard/reproduced.yml of the checkout, from where leaderboard/render.py takes it; where
+there is no checkout, such as in an installed wheel, to reproduced.yml in the work dir. Exit
+status: 0 reproduced, 2 not reproduced.
 """
 
 import argparse
@@ -15,17 +16,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
-from mmengine.dist import is_main_process
-from mmengine.runner import Runner
 
 from mmspanet import cli
-from mmspanet.apis.config_files import claimed_metrics
-from mmspanet.checkpoints.load import check_fit, use_checkpoint
-from mmspanet.checkpoints.publish import file_hash
-from mmspanet.datasets.paths import check_data
-from mmspanet.engine import device
 from mmspanet.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +44,7 @@ def parse_args() -> argparse.Namespace:
         help='largest difference, in points of percent, that counts as reproduced (default 0.1)',
     )
     parser.add_argument(
-        '--root', type=Path, default=ROOT, help='checkout with the metafiles and the leaderboard'
+        '--root', type=Path, default=ROOT, help='folder with configs/ and leaderboard/'
     )
     return parser.parse_args()
 
@@ -76,12 +69,16 @@ def compare(
 
 
 def machine() -> str:
+    import torch
+
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f'{torch.get_num_threads()} CPU threads, {platform.machine()}'
 
 
 def versions() -> dict[str, str]:
+    import torch
+
     found = dict(python=platform.python_version(), torch=str(torch.__version__))
     for name in LIBRARIES:
         for distribution in (f'onedl-{name.replace("mmdet", "mmdetection")}', name):
@@ -108,23 +105,48 @@ def append(path: Path, entry: dict[str, Any]) -> None:
     )
 
 
-def main() -> int:
-    """The exit status."""
-    args = parse_args()
+def record_path(root: Path, work_dir: str) -> Path:
+    """Where the result is appended: to the leaderboard of a checkout, else in the work dir."""
+    leaderboard = root / 'leaderboard'
+    if leaderboard.is_dir():
+        return leaderboard / 'reproduced.yml'
+    print(f'{root} has no leaderboard/: the record goes to the work dir.')
+    return Path(work_dir) / 'reproduced.yml'
+
+
+def reproduce(args: argparse.Namespace) -> int:
+    """Test, compare and record.
+
+    Returns:
+        The exit status.
+    """
+    from mmengine.dist import is_main_process
+    from mmengine.runner import Runner
+
+    from mmspanet import checkpoints
+    from mmspanet.apis.config_files import claimed_metrics
+    from mmspanet.checkpoints.publish import file_hash
+    from mmspanet.checkpoints.safe import guard_process
+    from mmspanet.checkpoints.sources import local_file
+    from mmspanet.datasets.paths import check_data
+    from mmspanet.engine import device
+
+    guard_process()
     claimed = claimed_metrics(args.root / 'configs', Path(args.config).stem)
     cfg = cli.run_config(args)
-    use_checkpoint(cfg, args.checkpoint)
-    device.adapt_to_cpu(cfg)
+    file = local_file(args.checkpoint)
+    cfg.load_from = None  # the weights are loaded below, whole
     check_data(cfg, ('test',))
+    device.adapt_to_cpu(cfg)
+    device.join_cpu_processes(cfg)
     start = time.monotonic()
     runner = Runner.from_cfg(cfg)
-    check_fit(runner.model, args.checkpoint)
+    checkpoints.load(runner.model, file)
     measured = runner.test()
     if not is_main_process():
         return 0
     compared = compare(claimed, measured, args.tolerance)
     reproduced = all(abs(result['difference']) <= args.tolerance for result in compared.values())
-    file = Path(args.checkpoint)
     entry = dict(
         config=next(iter((args.root / 'configs').glob(f'*/{Path(args.config).stem}.py')))
         .relative_to(args.root)
@@ -132,21 +154,28 @@ def main() -> int:
         reproduced=reproduced,
         tolerance=args.tolerance,
         metrics=compared,
-        checkpoint=file_hash(file) if file.is_file() else args.checkpoint,
+        checkpoint=file_hash(file),
         machine=machine(),
         versions=versions(),
         commit=commit(args.root),
         seconds=round(time.monotonic() - start),
         date=datetime.date.today().isoformat(),
     )
-    path = args.root / 'leaderboard/reproduced.yml'
+    path = record_path(args.root, cfg.work_dir)
     append(path, entry)
     print(f'{"reproduced" if reproduced else "NOT reproduced"}; appended to {path}')
     return 0 if reproduced else 2
 
 
+def main() -> int:
+    args = parse_args()
+    from mmspanet.engine.device import destroy_process_group
+
+    status = reproduce(args)
+    destroy_process_group()
+    return status
+
+
 if __name__ == '__main__':
     with cli.one_line_errors():
-        status = main()
-        device.destroy_process_group()
-        sys.exit(status)
+        sys.exit(main())

@@ -4,13 +4,8 @@ import argparse
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import METRICS
-from mmengine.runner import Runner
 
 from mmspanet import cli
-from mmspanet.checkpoints.load import check_fit, use_checkpoint
-from mmspanet.datasets.paths import check_data
-from mmspanet.engine import device
 from mmspanet.errors import InputError
 
 
@@ -61,10 +56,20 @@ def augment(cfg: Config) -> None:
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
 
 
-def main() -> None:
-    args = parse_args()
+def test(args: argparse.Namespace) -> None:
+    """Test a checkpoint, as the options say."""
+    from mmengine.registry import METRICS
+    from mmengine.runner import Runner
+
+    from mmspanet import checkpoints
+    from mmspanet.checkpoints.safe import guard_process
+    from mmspanet.checkpoints.sources import local_file
+    from mmspanet.datasets.paths import check_data
+    from mmspanet.engine import device
+
+    guard_process()
     cfg = cli.run_config(args)
-    use_checkpoint(cfg, args.checkpoint)
+    file = local_file(args.checkpoint)
     segments = cfg.default_scope == 'mmseg'
     if args.out and not segments and not args.out.endswith(('.pkl', '.pickle')):
         raise InputError(f'--out {args.out} must end in .pkl.')
@@ -78,10 +83,12 @@ def main() -> None:
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='mmspanet.DeployHook')]
     if args.tta:
         augment(cfg)
-    device.adapt_to_cpu(cfg)
+    cfg.load_from = None  # the weights are loaded below, whole
     check_data(cfg, ('test',))
+    device.adapt_to_cpu(cfg)
+    device.join_cpu_processes(cfg)
     runner = Runner.from_cfg(cfg)
-    check_fit(runner.model, args.checkpoint)
+    checkpoints.load(runner.model, file)
     if args.out and not segments:
         # MMDetection's own dump keeps masks run-length coded.
         dump = 'DumpDetResults' if cfg.default_scope == 'mmdet' else 'DumpResults'
@@ -89,7 +96,14 @@ def main() -> None:
     runner.test()
 
 
+def main() -> None:
+    args = parse_args()
+    from mmspanet.engine.device import destroy_process_group
+
+    test(args)
+    destroy_process_group()
+
+
 if __name__ == '__main__':
     with cli.one_line_errors():
         main()
-        device.destroy_process_group()

@@ -2,12 +2,7 @@
 
 import argparse
 
-from mmengine.runner import Runner
-
 from mmspanet import cli
-from mmspanet.checkpoints.load import check_checkpoint, check_fit, newest_whole_checkpoint
-from mmspanet.datasets.paths import check_data
-from mmspanet.engine import device
 from mmspanet.errors import InputError
 
 
@@ -29,8 +24,17 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
+def train(args: argparse.Namespace) -> None:
+    """Train, or go on with a training, as the options say."""
+    from mmengine.runner import Runner
+
+    from mmspanet.checkpoints import newest_whole_checkpoint
+    from mmspanet.checkpoints.safe import guard_process
+    from mmspanet.checkpoints.sources import local_file
+    from mmspanet.datasets.paths import check_data
+    from mmspanet.engine import device
+
+    guard_process()
     cfg = cli.run_config(args)
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
@@ -41,22 +45,30 @@ def main() -> None:
                 f'{args.config} has no auto_scale_lr: --auto-scale-lr needs its base_batch_size.'
             )
         cfg.auto_scale_lr.enable = True
-    newest = args.resume
+    checkpoint = args.resume
     if args.resume == 'auto':
-        newest = newest_whole_checkpoint(cfg.work_dir)
-    if newest:  # else it starts at the beginning
-        cfg.resume, cfg.load_from = True, newest
+        checkpoint = newest_whole_checkpoint(cfg.work_dir)
+    if checkpoint is not None:
+        cfg.resume = True
+        cfg.load_from = checkpoint
     if cfg.get('load_from'):
-        check_checkpoint(cfg.load_from)
-    device.adapt_to_cpu(cfg)
+        cfg.load_from = str(local_file(cfg.load_from))
+    cfg.setdefault('default_hooks', {})
+    cfg.default_hooks.setdefault('checkpoint_guard', dict(type='mmspanet.CheckpointGuardHook'))
     check_data(cfg, ('train', 'val'))
-    runner = Runner.from_cfg(cfg)
-    if cfg.get('resume') and cfg.load_from:
-        check_fit(runner.model, cfg.load_from)
-    runner.train()
+    device.adapt_to_cpu(cfg)
+    device.join_cpu_processes(cfg)
+    Runner.from_cfg(cfg).train()
+
+
+def main() -> None:
+    args = parse_args()
+    from mmspanet.engine.device import destroy_process_group
+
+    train(args)
+    destroy_process_group()
 
 
 if __name__ == '__main__':
     with cli.one_line_errors():
         main()
-        device.destroy_process_group()

@@ -10,15 +10,13 @@ import torch
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.logging import MMLogger
-from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from mmspanet import cli
 from mmspanet.analysis.costs import input_size
 from mmspanet.apis.build import build_model
-from mmspanet.checkpoints.load import check_checkpoint
-from mmspanet.checkpoints.safe import forbid_unsafe_loading
-from mmspanet.errors import CheckpointError, InputError
+from mmspanet.checkpoints import load, load_backbone
+from mmspanet.errors import InputError
 
 RANDOM = 'random weights'
 
@@ -77,11 +75,11 @@ def read_config(path: str) -> Config:
     """The config file at ``path``; ``mmpretrain::NAME`` and ``mmdet::NAME`` are the libraries'.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        InputError: If it is not a valid config, or the library does not have it.
+        InputError: If there is no such file, if it is not a valid config, or if the library does
+            not have it.
     """
     if '::' not in path:
-        return cli.load_config(path, None)
+        return cli.load_config(path)
     try:
         return get_config(path)
     except Exception as error:  # the hub raises plain exceptions of many kinds
@@ -108,7 +106,7 @@ def build_from_config(
         network = build_model(cfg)
         network.init_weights()
     if checkpoint is not None:
-        load_weights(network, checkpoint)
+        load_backbone(network, checkpoint)
     return Model(
         name=name,
         network=network.eval().requires_grad_(False),
@@ -133,14 +131,13 @@ def build_timm(
     """
     import timm
 
-    forbid_unsafe_loading()  # timm itself loads anything
-    if checkpoint is not None:
-        check_checkpoint(checkpoint)
     torch.manual_seed(seed)
     try:
-        network: Any = timm.create_model(name, checkpoint_path=checkpoint or '')
+        network: Any = timm.create_model(name)
     except RuntimeError as error:
         raise InputError(f'timm can not build {name!r}: {error}') from error
+    if checkpoint is not None:
+        load(network, checkpoint)  # timm's own reading would run code
     data = timm.data.resolve_model_data_config(network)
     own_size = data['input_size'][-1]
     if size not in (None, own_size) and hasattr(network, 'set_input_size'):
@@ -171,33 +168,6 @@ def build(
     stem = spec.replace('::', '/').split('/')[-1].removesuffix('.py')
     name = re.sub(r'_\d+xb\d+.*', '', stem)  # without batch, schedule and data set
     return build_from_config(read_config(spec), name, checkpoint, seed)
-
-
-def load_weights(network: nn.Module, path: str) -> None:
-    """Load a checkpoint file or URL; heads may stay as they are, the backbone may not.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        CheckpointError: If weights of the backbone are missing from it.
-    """
-    forbid_unsafe_loading()
-    check_checkpoint(path)
-    file = CheckpointLoader.load_checkpoint(path, map_location='cpu')
-    state = file.get('state_dict', file)
-    try:
-        missing = network.load_state_dict(dict(state), strict=False).missing_keys
-    except RuntimeError as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(
-            f'{path} is not of this config: {str(error).splitlines()[-1].strip()}'
-        ) from error
-    unset = [key for key in missing if key.startswith('backbone.')]
-    if unset:
-        raise CheckpointError(
-            f'{path} lacks {len(unset)} weights of the backbone, such as {unset[0]}: give a '
-            'checkpoint of the same config.'
-        )
 
 
 @contextmanager

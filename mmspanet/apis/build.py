@@ -10,10 +10,16 @@ from mmspanet.engine.device import replace_sync_bn
 
 
 def build_model(cfg: Config) -> Any:
-    """The model of a config as one process can have it on any device, without the Runner.
+    """Build the model of a config for use in one process on any device, without a Runner.
 
-    A pretrained file that the config names for its backbone is not read, SyncBN is BN. The
-    library's own random initialisation is drawn by ``init_weights()``.
+    A pretrained file that the config names for its backbone is not read, and SyncBN becomes BN.
+    ``init_weights()`` of the model draws the library's own random initialization.
+
+    Args:
+        cfg: The config of a detector, segmentor or classifier.
+
+    Returns:
+        The model in training mode, its weights as the constructors leave them.
     """
     init_default_scope(cfg.default_scope)
     settings = copy.deepcopy(cfg.model)

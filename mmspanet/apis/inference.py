@@ -9,6 +9,7 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
+from mmspanet.checkpoints import load
 from mmspanet.datasets.meta import metainfo
 from mmspanet.errors import InputError
 from mmspanet.models import find_spanetv2
@@ -48,12 +49,19 @@ class Predictor(ABC):
 
     def __init__(self, cfg: Config, checkpoint: str | None = None, device: str | None = None):
         with DefaultScope.overwrite_default_scope(cfg.default_scope):
-            self.meta = dataset_meta(cfg)
-            self.build(cfg, checkpoint, device)
+            self.build(cfg, device)
+        trained_on: dict[str, Any] = {}
+        if checkpoint is not None:
+            trained_on = load(self.inferencer.model, checkpoint).get('dataset_meta') or {}
+        self.name_classes(trained_on | dataset_meta(cfg))
 
     @abstractmethod
-    def build(self, cfg: Config, checkpoint: str | None, device: str | None) -> None:
-        """Make the library's inferencer."""
+    def build(self, cfg: Config, device: str | None) -> None:
+        """Make the library's inferencer, with random weights."""
+
+    @abstractmethod
+    def name_classes(self, meta: dict[str, Any]) -> None:
+        """Take over the names and colors of the classes, as far as they are known."""
 
     def switch_to_deploy(self) -> None:
         """Bring the model's SPANetV2 into its faster deployed form, for good."""
@@ -73,12 +81,15 @@ class Predictor(ABC):
 class Detector(Predictor):
     """Boxes and masks; the record is that of MMDetection's DetInferencer, with class names."""
 
-    def build(self, cfg: Config, checkpoint: str | None, device: str | None) -> None:
-        """Make the library's inferencer."""
+    def build(self, cfg: Config, device: str | None) -> None:
+        """Make MMDetection's inferencer."""
         from mmdet.apis import DetInferencer
 
-        self.inferencer = DetInferencer(cfg, checkpoint, device, show_progress=False)
-        self.meta = self.inferencer.model.dataset_meta | self.meta
+        self.inferencer = DetInferencer(cfg, None, device, show_progress=False)
+
+    def name_classes(self, meta: dict[str, Any]) -> None:
+        """Without names, those of MMDetection's inferencer stay: COCO's."""
+        self.meta = self.inferencer.model.dataset_meta | meta
         self.inferencer.visualizer.dataset_meta = self.meta
 
     def predict(self, image: np.ndarray, score: float) -> Prediction:
@@ -93,15 +104,18 @@ class Detector(Predictor):
 class Segmentor(Predictor):
     """Classes by pixel; the record holds each class's share of the image, largest first."""
 
-    def build(self, cfg: Config, checkpoint: str | None, device: str | None) -> None:
-        """Make the library's inferencer."""
+    def build(self, cfg: Config, device: str | None) -> None:
+        """Make MMSegmentation's inferencer."""
         from mmseg.apis import MMSegInferencer
 
-        self.inferencer = MMSegInferencer(cfg, checkpoint, device=device)
+        self.inferencer = MMSegInferencer(cfg, None, device=device)
         self.inferencer.show_progress = False
-        self.meta = self.inferencer.model.dataset_meta | self.meta
-        self.inferencer.visualizer.set_dataset_meta(self.meta['classes'], self.meta['palette'])
         self.inferencer.visualizer.alpha = 0.6
+
+    def name_classes(self, meta: dict[str, Any]) -> None:
+        """Without names, those of MMSegmentation's inferencer stay: Cityscapes'."""
+        self.meta = self.inferencer.model.dataset_meta | meta
+        self.inferencer.visualizer.set_dataset_meta(self.meta['classes'], self.meta['palette'])
 
     def predict(self, image: np.ndarray, score: float) -> Prediction:
         """A class for each pixel; ``score`` plays no part."""
@@ -122,14 +136,18 @@ class Segmentor(Predictor):
 class Classifier(Predictor):
     """One class; the record holds the five with the highest scores."""
 
-    def build(self, cfg: Config, checkpoint: str | None, device: str | None) -> None:
-        """Make the library's inferencer."""
+    def build(self, cfg: Config, device: str | None) -> None:
+        """Make MMPretrain's inferencer."""
         from mmpretrain import ImageClassificationInferencer
         from mmpretrain.visualization import UniversalVisualizer
 
-        self.inferencer = ImageClassificationInferencer(cfg, checkpoint or False, device)
-        self.classes = self.meta.get('classes') or self.inferencer.classes
+        self.inferencer = ImageClassificationInferencer(cfg, False, device)
         self.visualizer = UniversalVisualizer()
+
+    def name_classes(self, meta: dict[str, Any]) -> None:
+        """Without names, the classes are called by their numbers."""
+        count = self.inferencer.model.head.num_classes
+        self.classes = meta.get('classes') or [str(number) for number in range(count)]
 
     def predict(self, image: np.ndarray, score: float) -> Prediction:
         """The five best classes; ``score`` plays no part."""

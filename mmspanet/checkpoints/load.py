@@ -1,50 +1,135 @@
-"""Whether a checkpoint is there, whole, harmless, and of the model it is meant for."""
+"""Loading a checkpoint into a model, all of it: the one way that every tool takes."""
 
 import re
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseTTAModel, is_model_wrapper
-from torch import nn
+from torch import Tensor, nn
 
 from mmspanet.errors import CheckpointError
 
-from .publish import read_state_dict
-from .safe import check_for_foreign_code
+from .reader import check_weights, read_checkpoint, read_state_dict
+from .sources import local_file
 
 
-def check_checkpoint(path: str) -> None:
-    """Check that a local checkpoint is there, whole, and nothing but a checkpoint.
+def load(model: nn.Module, source: str | Path) -> dict[str, Any]:
+    """Load the weights of a checkpoint into a model, which it must fill whole.
+
+    The file is read once, without running code that it may hold. Files in the authors' layout
+    are translated by the load hooks of the model.
+
+    Args:
+        model: The model, may be wrapped for distributed runs or test-time augmentation.
+        source: A path, ``file://``, ``http(s)://`` or ``spanetv2://``.
+
+    Returns:
+        The checkpoint's ``meta``, such as ``dataset_meta`` with the names of the classes; empty
+        for a bare state dict.
 
     Raises:
-        FileNotFoundError: If it is not there.
-        CheckpointError: If it is something else, cut short, or would run foreign code.
+        InputError: If there is no such file.
+        CheckpointError: If it is damaged, holds foreign code or weights that are not finite, or
+            is not of this model.
     """
-    if '://' in path:
-        return
-    if not Path(path).is_file():
-        raise FileNotFoundError(
-            f'The checkpoint {path} does not exist: give the path of a .pth file or its URL.'
-        )
-    with open(path, 'rb') as file:
-        is_legacy = file.read(2) == b'\x80\x02'
-    if not is_legacy and not zipfile.is_zipfile(path):
+    checkpoint = read_checkpoint(local_file(source))
+    fill(model, checkpoint, source)
+    return dict(checkpoint.get('meta') or {})
+
+
+def load_backbone(model: nn.Module, source: str | Path) -> None:
+    """Load a checkpoint of which only the weights of ``model.backbone`` have to be complete.
+
+    Args:
+        model: A detector, segmentor or classifier, whose heads may stay as they are.
+        source: See :func:`load`.
+
+    Raises:
+        InputError: See :func:`load`.
+        CheckpointError: See :func:`load`.
+    """
+    state_dict = read_state_dict(local_file(source))
+    missing = [key for key in _load_into(model, state_dict, source)[0] if _of_backbone(key)]
+    if missing:
         raise CheckpointError(
-            f'The checkpoint {path} is not a PyTorch file, or is cut short: copy it again.'
+            f'{source} lacks {len(missing)} weights of the backbone, such as {missing[0]}: give a '
+            'checkpoint of the same config.'
         )
-    if not is_legacy:
-        check_for_foreign_code(path)
 
 
-def newest_whole_checkpoint(work_dir: str) -> str | None:
-    """The checkpoint that ``--resume auto`` continues from: the newest that is not damaged.
+def fill(model: nn.Module, checkpoint: Mapping[str, Any], source: str | Path) -> None:
+    """Load the weights of a checkpoint that has been read, and check that nothing is left over.
+
+    Args:
+        model: See :func:`load`.
+        checkpoint: What :func:`~mmspanet.checkpoints.reader.read_checkpoint` gives.
+        source: Where it is from, for messages.
+
+    Raises:
+        CheckpointError: If weights are missing, of another size, of a deeper backbone, or not
+            finite.
+    """
+    state_dict = checkpoint.get('state_dict', checkpoint)
+    check_weights(state_dict, source)
+    missing, unexpected = _load_into(model, state_dict, source)
+    foreign = [key for key in unexpected if _of_backbone(key)]
+    if missing or foreign:
+        kind, keys = ('lacks', missing) if missing else ('has beyond it', foreign)
+        raise CheckpointError(
+            f'{source} is of another model than the config: it {kind} {len(keys)} tensors, such '
+            f'as {keys[0]}.'
+        )
+
+
+def _of_backbone(key: str) -> bool:
+    return key.startswith('backbone.')
+
+
+def _load_into(
+    model: nn.Module, state_dict: dict[str, Tensor], source: str | Path
+) -> tuple[Sequence[str], Sequence[str]]:
+    """Load what has a place; give the keys that are missing and those that have none."""
+    is_wrapped = is_model_wrapper(model) or isinstance(model, BaseTTAModel)
+    inner: nn.Module = model.module if is_wrapped else model  # type: ignore[assignment]
+    try:
+        return inner.load_state_dict(state_dict, strict=False)
+    except CheckpointError:
+        raise
+    except RuntimeError as error:
+        *_, difference = str(error).splitlines()  # the last of those that differ in size
+        raise CheckpointError(
+            f'{source} is of another model: {difference.strip()}{_head_width(inner, state_dict)}'
+        ) from error
+
+
+def _head_width(model: nn.Module, state_dict: Mapping[str, Tensor]) -> str:
+    """A sentence for UPerHeads of another width: the release's config says 320, its costs fit 512."""
+    weight = state_dict.get('decode_head.fpn_bottleneck.conv.weight')
+    width = getattr(getattr(model, 'decode_head', None), 'channels', None)
+    if weight is None or width in (None, weight.shape[0]):
+        return ''
+    found = weight.shape[0]
+    return (
+        f' Its UPerHead is {found} channels wide, that of the config {width}: take the config '
+        f'whose name has h{found}, or --cfg-options model.decode_head.channels={found}.'
+    )
+
+
+def newest_whole_checkpoint(work_dir: str | Path) -> str | None:
+    """The checkpoint that ``--resume`` goes on from: the newest of a run that is not damaged.
 
     Files that are cut short or fail their checksums are passed over with a warning.
-    None where the folder holds no checkpoint at all.
+
+    Args:
+        work_dir: The folder of the run.
+
+    Returns:
+        Its path, or None where the folder holds no checkpoint.
 
     Raises:
-        CheckpointError: If it holds checkpoints, but no whole one.
+        CheckpointError: If the folder holds checkpoints, but no whole one.
     """
     names = (
         (re.fullmatch(r'(?:epoch|iter)_(\d+)', p.stem), p) for p in Path(work_dir).glob('*.pth')
@@ -68,59 +153,3 @@ def is_whole(path: Path) -> bool:
             return archive.testzip() is None
     except (zipfile.BadZipFile, EOFError):
         return False
-
-
-def check_head_width(cfg: Config, path: str) -> None:
-    """Check that a checkpoint of UperNet is as wide as the config's UPerHead.
-
-    The authors' printed costs fit a width of 512, their config says 320: files of either
-    may turn up, and a mismatch would otherwise leave most of the head at random.
-
-    Raises:
-        CheckpointError: Names both widths and the remedy.
-    """
-    head = cfg.model.get('decode_head', ConfigDict())
-    if '://' in path or head.get('type') != 'UPerHead':
-        return
-    weight = read_state_dict(Path(path)).get('decode_head.fpn_bottleneck.conv.weight')
-    if weight is not None and weight.shape[0] != head.channels:
-        raise CheckpointError(
-            f'The UPerHead of {path} is {weight.shape[0]} channels wide, that of the config '
-            f'{head.channels}: take the config whose name has h{weight.shape[0]}, or '
-            f'--cfg-options model.decode_head.channels={weight.shape[0]}.'
-        )
-
-
-def check_fit(model: nn.Module, path: str) -> None:
-    """Check that a local checkpoint holds the weights of ``model`` (maybe wrapped), all of them.
-
-    MMEngine loads what fits and leaves the rest at random, with a warning.
-
-    Raises:
-        CheckpointError: Names a weight that is missing, of another size, or of a deeper backbone.
-    """
-    if '://' in path:
-        return
-    is_wrapped = is_model_wrapper(model) or isinstance(model, BaseTTAModel)
-    inner: nn.Module = model.module if is_wrapped else model  # type: ignore[assignment]
-    try:
-        missing, unexpected = inner.load_state_dict(read_state_dict(Path(path)), strict=False)
-    except CheckpointError:
-        raise
-    except RuntimeError as error:
-        *_, difference = str(error).splitlines()  # the last of those that differ in size
-        raise CheckpointError(f'{path} is of another model: {difference.strip()}') from error
-    foreign = [key for key in unexpected if key.startswith('backbone.')]
-    if missing or foreign:
-        kind, keys = ('lacks', missing) if missing else ('has beyond it', foreign)
-        raise CheckpointError(
-            f'{path} is of another model than the config: it {kind} {len(keys)} tensors, such as '
-            f'{keys[0]}.'
-        )
-
-
-def use_checkpoint(cfg: Config, path: str) -> None:
-    """Have the Runner load ``path``, and nothing else on the way."""
-    check_checkpoint(path)
-    check_head_width(cfg, path)
-    cfg.load_from = path

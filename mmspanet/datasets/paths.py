@@ -24,7 +24,7 @@ def check_data(cfg: Config, parts: tuple[str, ...]) -> None:
         parts: Of 'train', 'val' and 'test', what is run; there has to be data for the first.
 
     Raises:
-        FileNotFoundError: Names what was looked for, the setting and the remedy.
+        InputError: Names what was looked for, the setting and the remedy.
         InputError: If there is no data set, or if its annotations would stop the run or spoil it.
     """
     if not cfg.get(f'{parts[0]}_dataloader'):
@@ -35,7 +35,7 @@ def check_data(cfg: Config, parts: tuple[str, ...]) -> None:
         for place, dataset in part_datasets(cfg, part):
             for setting, path in dataset_paths(dataset):
                 if not path.exists():
-                    raise FileNotFoundError(_says_missing_data(path, f'{place}.{setting}'))
+                    raise InputError(_says_missing_data(path, f'{place}.{setting}'))
                 is_images = setting.startswith(('data_prefix', 'split')) and path.is_dir()
                 if is_images and next(path.rglob('*'), None) is None:
                     raise InputError(f'{path} ({place}.{setting}) is an empty folder.')

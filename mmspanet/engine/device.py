@@ -12,13 +12,20 @@ from mmspanet.errors import InputError
 
 
 def adapt_to_cpu(cfg: Config) -> None:
-    """Turn off in ``cfg`` what a machine without an accelerator can't do; say so, a line each.
+    """Turn off in a config what a machine without an accelerator can't do, with a notice for each.
 
-    Several CPU processes (launcher ``pytorch``) are joined by gloo here, since
-    MMEngine's own start calls CUDA whatever the backend.
+    Mixed precision, pinned memory and SyncBN go; with an accelerator nothing changes.
+
+    Raises:
+        InputError: If the launcher is one that needs GPUs.
     """
     if get_device() != 'cpu':
         return
+    if cfg.get('launcher', 'none') not in ('none', 'pytorch'):
+        raise InputError(
+            f'The launcher {cfg.launcher} needs GPUs: on CPUs use tools/dist_train.sh or '
+            'tools/dist_test.sh (launcher pytorch).'
+        )
     wrapper = cfg.get('optim_wrapper')
     if wrapper is not None and wrapper.get('type') == 'AmpOptimWrapper':
         for key in ('loss_scale', 'dtype', 'use_fsdp'):
@@ -33,24 +40,26 @@ def adapt_to_cpu(cfg: Config) -> None:
         _notice('pinned memory is off: there is no accelerator to copy to')
     if replace_sync_bn(cfg.model):
         _notice('SyncBN is BN: it needs an accelerator')
-    if cfg.get('launcher', 'none') == 'none':
+
+
+def join_cpu_processes(cfg: Config) -> None:
+    """Join the CPU processes of a launch by gloo; with an accelerator MMEngine does it by itself.
+
+    MMEngine's own start calls CUDA, whatever the backend.
+    """
+    if get_device() != 'cpu' or cfg.get('launcher', 'none') == 'none':
         return
-    if cfg.launcher != 'pytorch':
-        raise InputError(
-            f'The launcher {cfg.launcher} needs GPUs: on CPUs use tools/dist_train.sh or '
-            'tools/dist_test.sh (launcher pytorch).'
-        )
     dist.init_process_group('gloo')
     cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None)
     _notice(f'{dist.get_world_size()} CPU processes are joined by gloo')
 
 
 def destroy_process_group() -> None:
-    """Part from the other processes, at the end of a run that went well.
+    """Leave the process group at the end of a run that went well.
 
-    A process that just exits may be aborted in one of gloo's threads (pytorch issue 190489), and
-    its launch then fails though all was done. The threads end with the group, and that ends with
-    the last model in it.
+    A process that exits without it may be aborted in a thread of gloo (pytorch issue 190489), and
+    its launch then fails although the run succeeded. The threads end with the group, and the group
+    ends with the last model that holds it.
     """
     if dist.is_initialized():
         gc.collect()
@@ -58,7 +67,11 @@ def destroy_process_group() -> None:
 
 
 def replace_sync_bn(node: Any) -> bool:
-    """Turn every SyncBN of a nested config into BN; whether there was one."""
+    """Turn every SyncBN of a nested config into BN.
+
+    Returns:
+        Whether there was one.
+    """
     if isinstance(node, dict):
         found = node.get('type') == 'SyncBN'
         if found:

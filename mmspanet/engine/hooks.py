@@ -9,8 +9,9 @@ import torch
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
+from mmspanet.checkpoints.load import fill
 from mmspanet.errors import DivergedError
 from mmspanet.models import find_spanetv2
 from mmspanet.registry import HOOKS
@@ -30,6 +31,33 @@ class DeployHook(Hook):
         for backbone in backbones:
             backbone.switch_to_deploy()
         print_log(f'{len(backbones)} SPANetV2 switched to the deployed form.', logger='current')
+
+
+@HOOKS.register_module()
+class CheckpointGuardHook(Hook):
+    """Check a checkpoint between MMEngine's reading and its use.
+
+    MMEngine loads what fits and leaves the rest of the model at random, with a warning. Where a
+    run is resumed or tested, a checkpoint that is not of this model is an error here. Fine-tuning
+    from ``load_from`` stays as lenient as MMEngine is.
+
+    MMEngine also executes the text in ``meta['config']`` of a checkpoint that it resumes. It is
+    taken out here.
+    """
+
+    priority = 'VERY_HIGH'  # before hooks that change what is loaded
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Look at what was read, before it goes into the model and the optimizer.
+
+        Raises:
+            CheckpointError: If a run would go on, or be tested, with other weights than those of
+                the checkpoint.
+        """
+        (checkpoint.get('meta') or {}).pop('config', None)
+        is_training = isinstance(runner._train_loop, BaseLoop)
+        if runner._resume or not is_training:
+            fill(runner.model, checkpoint, runner._load_from)
 
 
 @HOOKS.register_module()

@@ -134,7 +134,7 @@ def test_checkpoints(tmp_path):
     torch.save(state, partial)
     with pytest.raises(CheckpointError, match='lacks 1 weights of the backbone'):
         build(SHAPES, str(partial))
-    with pytest.raises(FileNotFoundError, match='does not exist'):
+    with pytest.raises(InputError, match='does not exist'):
         build(SHAPES, 'nowhere.pth')
 
 

@@ -37,7 +37,7 @@ from mmspanet.errors import InputError
 def test_missing_data_is_named(dataset, setting, tmp_path):
     dataset = eval(repr(dataset).replace('{tmp}', str(tmp_path)))
     cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
-    with pytest.raises(FileNotFoundError, match=setting):
+    with pytest.raises(InputError, match=setting):
         check_data(cfg, ('train', 'val'))
 
 
@@ -65,7 +65,7 @@ def test_a_split_is_a_folder_of_imagenet_only(tmp_path):
 
 def test_missing_shapes_name_the_command():
     cfg = Config(dict(val_dataloader=dict(dataset=dict(data_root='nowhere/shapes/coco'))))
-    with pytest.raises(FileNotFoundError, match=r'tools/make_shapes\.py'):
+    with pytest.raises(InputError, match=r'tools/make_shapes\.py'):
         check_data(cfg, ('val',))
 
 

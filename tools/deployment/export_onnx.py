@@ -13,16 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
-from mmengine.runner import load_checkpoint
 from mmengine.utils import digit_version
 from rich.console import Console
 
 from mmspanet import cli
-from mmspanet.analysis.costs import input_size
-from mmspanet.apis.build import build_model
-from mmspanet.checkpoints.load import check_checkpoint, check_fit, check_head_width
 from mmspanet.errors import InputError
 
 
@@ -51,12 +46,12 @@ def parse_args() -> argparse.Namespace:
 
 def build(cfg: Config, checkpoint: str | None) -> Any:
     """The config's model in test mode, with the checkpoint's weights."""
+    from mmspanet.apis.build import build_model
+    from mmspanet.checkpoints import load
+
     model = build_model(cfg).eval()
     if checkpoint:
-        check_checkpoint(checkpoint)
-        check_head_width(cfg, checkpoint)
-        load_checkpoint(model, checkpoint, map_location='cpu')
-        check_fit(model, checkpoint)
+        load(model, checkpoint)
     return model
 
 
@@ -65,6 +60,8 @@ def image_size(cfg: Config) -> tuple[int, int]:
     if cfg.default_scope == 'mmseg':
         return tuple(cfg.model.data_preprocessor.size)
     if cfg.default_scope == 'mmpretrain':
+        from mmspanet.analysis.costs import input_size
+
         return input_size(cfg.model.backbone)
     return 800, 1280
 
@@ -84,6 +81,8 @@ def notes(cfg: Config, config: str, part: str) -> dict[str, str]:
 
 def check_environment() -> None:
     """Check that what exporting needs, and running doesn't, is there."""
+    import torch
+
     if digit_version(torch.__version__) < digit_version('2.9'):
         raise InputError(
             f'PyTorch {torch.__version__} has not the exporter that is used here: install 2.9 or '

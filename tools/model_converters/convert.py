@@ -5,27 +5,29 @@ file of the authors becomes one of mmpretrain's ImageClassifier.
 """
 
 import argparse
-from pathlib import Path
-
-import torch
 
 from mmspanet import cli
-from mmspanet.checkpoints import model_from_authors, model_to_authors
-from mmspanet.checkpoints.load import check_checkpoint
-from mmspanet.checkpoints.publish import read_state_dict
 
-TRANSLATIONS = dict(ours=model_from_authors, authors=model_to_authors)
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('checkpoint', help='path or URL of the file to read')
+    parser.add_argument('out', help='file to write')
+    parser.add_argument('--to', choices=['ours', 'authors'], required=True, help='layout to write')
+    return parser.parse_args()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('checkpoint', type=Path, help='file to read')
-    parser.add_argument('out', type=Path, help='file to write')
-    parser.add_argument('--to', choices=TRANSLATIONS, required=True, help='layout to write')
-    args = parser.parse_args()
-    check_checkpoint(str(args.checkpoint))
-    state_dict = TRANSLATIONS[args.to](read_state_dict(args.checkpoint))
-    torch.save(dict(state_dict=state_dict), args.out)
+    args = parse_args()
+    from mmspanet.checkpoints import model_from_authors, model_to_authors
+    from mmspanet.checkpoints.publish import as_bytes
+    from mmspanet.checkpoints.reader import read_state_dict
+    from mmspanet.checkpoints.sources import local_file
+    from mmspanet.engine.atomic_backend import AtomicBackend
+
+    given = read_state_dict(local_file(args.checkpoint))
+    state_dict = model_from_authors(given) if args.to == 'ours' else model_to_authors(given)
+    AtomicBackend().put(as_bytes(dict(state_dict=state_dict)), args.out)
     print(f'{len(state_dict)} tensors in {args.out}')
 
 

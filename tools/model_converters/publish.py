@@ -4,17 +4,21 @@ import argparse
 from pathlib import Path
 
 from mmspanet import cli
-from mmspanet.checkpoints.load import check_checkpoint
-from mmspanet.checkpoints.publish import publish
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('checkpoint', help='path or URL of the checkpoint of a training run')
+    parser.add_argument('out', type=Path, help='file to write, without the hash: NAME.pth')
+    return parser.parse_args()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('checkpoint', type=Path, help='checkpoint of a training run')
-    parser.add_argument('out', type=Path, help='file to write, without the hash: NAME.pth')
-    args = parser.parse_args()
-    check_checkpoint(str(args.checkpoint))
-    print(publish(args.checkpoint, args.out))
+    args = parse_args()
+    from mmspanet.checkpoints.publish import publish
+    from mmspanet.checkpoints.sources import local_file
+
+    print(publish(local_file(args.checkpoint), args.out))
 
 
 if __name__ == '__main__':

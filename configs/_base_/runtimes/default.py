@@ -8,6 +8,7 @@ default_hooks = dict(
         max_keep_ckpts=3,
         backend_args=dict(backend='atomic'),  # of mmspanet: no half-written file
     ),
+    checkpoint_guard=dict(type='mmspanet.CheckpointGuardHook'),  # none of another model
     finite_weights=dict(type='mmspanet.FiniteWeightsHook'),  # no NaN in checkpoints
     sampler_seed=dict(type='DistSamplerSeedHook'),
 )
