@@ -29,7 +29,7 @@ from rich.progress import Progress
 
 from mmspanet import cli
 from mmspanet.checkpoints.load import is_whole
-from mmspanet.checkpoints.publish import read_state_dict
+from mmspanet.checkpoints.reader import read_state_dict
 from mmspanet.errors import InputError
 
 ROOT = Path(__file__).parents[1]

@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from mmspanet.checkpoints.publish import read_state_dict
+from mmspanet.checkpoints.reader import read_state_dict
 from tests.helpers import ROOT, free_port, run
 
 pytestmark = pytest.mark.slow

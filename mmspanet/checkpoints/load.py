@@ -105,7 +105,7 @@ def _load_into(
 
 
 def _head_width(model: nn.Module, state_dict: Mapping[str, Tensor]) -> str:
-    """A sentence for UPerHeads of another width: the release's config says 320, its costs fit 512."""
+    """A sentence for UPerHeads of another width: the release has one of 320 and one of 512."""
     weight = state_dict.get('decode_head.fpn_bottleneck.conv.weight')
     width = getattr(getattr(model, 'decode_head', None), 'channels', None)
     if weight is None or width in (None, weight.shape[0]):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmspanet.checkpoints.release import FILES
+from mmspanet.checkpoints.sources import FILES
 from tests import golden
 
 CONFIGS = Path(__file__).parents[2] / 'configs/cls'

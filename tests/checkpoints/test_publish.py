@@ -9,7 +9,7 @@ from mmengine.logging import MessageHub
 
 from mmspanet.checkpoints import model_from_authors, model_to_authors
 from mmspanet.checkpoints.publish import publish
-from mmspanet.checkpoints.reader import read_checkpoint, state_dict_of
+from mmspanet.checkpoints.reader import read_state_dict
 from tests import golden
 
 
@@ -17,10 +17,6 @@ def detector_file(name: str) -> dict:
     """A trained detector as the authors publish it: dead classifier included."""
     body = {f'backbone.{k}': v for k, v in golden.state_dict(name, dense=True).items()}
     return body | {'neck.fpn_convs.0.conv.weight': torch.ones(4, 4, 3, 3)}
-
-
-def weights_in(path: Path) -> dict:
-    return state_dict_of(read_checkpoint(path), path)
 
 
 def assert_same(left: dict, right: dict) -> None:
@@ -57,7 +53,7 @@ def test_published_file_is_plain_and_named_by_its_hash(tmp_path):
         meta=dict(cfg='...', dataset_meta=dict(classes=('a', 'b'), palette=[(1, 2, 3)])),
     )
     torch.save(checkpoint, tmp_path / 'epoch_1.pth')
-    assert_same(weights_in(tmp_path / 'epoch_1.pth'), weights)
+    assert_same(read_state_dict(tmp_path / 'epoch_1.pth'), weights)
     path = publish(tmp_path / 'epoch_1.pth', tmp_path / 'out' / 'model.pth')
     assert [p.name for p in path.parent.iterdir()] == [path.name]
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -65,11 +61,11 @@ def test_published_file_is_plain_and_named_by_its_hash(tmp_path):
     file = torch.load(path, weights_only=True)
     assert file.keys() == {'meta', 'state_dict'}
     assert file['meta'] == dict(dataset_meta=dict(classes=('a', 'b'), palette=[(1, 2, 3)]))
-    assert_same(weights_in(path), weights)
+    assert_same(read_state_dict(path), weights)
 
 
 def test_a_bare_state_dict_is_published(tmp_path):
     weights = dict(weight=torch.randn(3))
     torch.save(weights, tmp_path / 'bare.pth')
     published = publish(tmp_path / 'bare.pth', tmp_path / 'out.pth')
-    assert_same(weights_in(published), weights)
+    assert_same(read_state_dict(published), weights)

@@ -8,8 +8,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmspanet import cli
-from mmspanet.checkpoints.load import check_fit, newest_whole_checkpoint
-from mmspanet.checkpoints.publish import read_checkpoint
+from mmspanet.checkpoints import load, newest_whole_checkpoint
+from mmspanet.checkpoints.reader import read_checkpoint
 from mmspanet.datasets import shapes
 from mmspanet.engine import device
 from mmspanet.errors import CheckpointError, DivergedError
@@ -119,8 +119,8 @@ def test_a_checkpoint_of_another_model_is_refused(data_root, tmp_path, change, m
         change |= {'model.head.in_channels': 4 * change['model.neck.in_channels']}
     other = make_runner(data_root, tmp_path / 'other', 1, **change)
     with pytest.raises(CheckpointError, match=message):
-        check_fit(other.model, path)
-    check_fit(make_runner(data_root, tmp_path / 'same', 1).model, path)
+        load(other.model, path)
+    load(make_runner(data_root, tmp_path / 'same', 1).model, path)
 
 
 def test_a_deeper_backbone_is_refused(data_root, tmp_path):
@@ -129,4 +129,4 @@ def test_a_deeper_backbone_is_refused(data_root, tmp_path):
     make_runner(data_root, tmp_path / 'deep', 1, **deep).train()
     shallow = make_runner(data_root, tmp_path / 'shallow', 1)
     with pytest.raises(CheckpointError, match='has beyond it'):
-        check_fit(shallow.model, str(tmp_path / 'deep' / 'epoch_1.pth'))
+        load(shallow.model, str(tmp_path / 'deep' / 'epoch_1.pth'))
