@@ -44,9 +44,6 @@ def release_process() -> None:
     torch.load = torch.serialization.load = _torch_load
 
 
-forbid_unsafe_loading = guard_process
-
-
 def load_inert(f: str | Path | BinaryIO, map_location: Any = None, *_: object, **__: object) -> Any:
     """``torch.load`` by our reader: the same values, but for texts that MMEngine would execute.
 

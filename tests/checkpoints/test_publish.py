@@ -1,7 +1,6 @@
 """Whole files: converted both ways, published, and read without running code."""
 
 import hashlib
-from pathlib import Path
 
 import pytest
 import torch

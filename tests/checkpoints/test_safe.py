@@ -88,8 +88,8 @@ def test_the_libraries_can_not_fall_back(tmp_path):
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmspanet.checkpoints.publish import read_checkpoint
-from mmspanet.checkpoints.safe import check_for_foreign_code, forbid_unsafe_loading
-forbid_unsafe_loading()
+from mmspanet.checkpoints.safe import check_for_foreign_code, guard_process
+guard_process()
 check_for_foreign_code({str(tmp_path / 'good.pth')!r})  # as before a run is resumed
 assert read_checkpoint({str(tmp_path / 'good.pth')!r})['message_hub']
 assert torch.load({str(tmp_path / 'good.pth')!r})['message_hub']
