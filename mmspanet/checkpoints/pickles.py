@@ -398,7 +398,7 @@ class Unpickler:
             raise ValueError('array')
         self._spend(size)
         own = bytes(memoryview(data))  # numpy takes the bytes as they are, and may write to them
-        array.__setstate__((1, shape, dtype, _checked(is_fortran, bool), own))  # type: ignore[attr-defined]
+        array.__setstate__((1, shape, dtype, _checked(is_fortran, bool), own))
 
     def _set_history_state(self, history: HistoryBuffer, state: Any) -> None:
         if len(_checked(state, dict)) > 4:

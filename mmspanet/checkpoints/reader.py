@@ -272,7 +272,7 @@ def _read_storage(file: BinaryIO, start: int, size: int) -> torch.UntypedStorage
     """Bytes of the file, read to where the tensors will have them."""
     memory = torch.empty(size, dtype=torch.uint8)
     file.seek(start)
-    if size and file.readinto(memoryview(memory.numpy())) < size:  # type: ignore[attr-defined]
+    if size and file.readinto(memory.numpy().data) < size:  # type: ignore[attr-defined]
         raise RefusedError(CUT_SHORT)
     return memory.untyped_storage()
 

@@ -35,7 +35,7 @@ def guard_process() -> None:
     ``weights_only=True``. Processes started from this one fall back at most to the latter.
     """
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
-    torch.load = torch.serialization.load = load_inert
+    torch.load = torch.serialization.load = load_inert  # type: ignore[assignment]
 
 
 def release_process() -> None:
