@@ -11,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 import mmspanet
 
@@ -195,3 +196,17 @@ def test_a_finished_set_up_is_used_as_it_is(checkout):
     assert (run.returncode, run.stdout, run.stderr) == (0, '', '')
     (checkout / '.venv/.mmspanet-ready').unlink()  # a set-up that did not get to its end
     assert set_up(checkout, PYTHON='none').stderr.startswith('error: Python')
+
+
+def test_the_hooks_and_the_environment_have_one_ruff():
+    """Else a commit's hook and CI would format differently."""
+    hooks = yaml.safe_load((ROOT / '.pre-commit-config.yaml').read_text())['repos']
+    (revision,) = (hook['rev'] for hook in hooks if hook['repo'].endswith('ruff-pre-commit'))
+    assert f'ruff=={revision.removeprefix("v")}' in (ROOT / 'requirements-dev.txt').read_text()
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text())
+    assert citation['version'] == mmspanet.__version__
+    released = f'## [{mmspanet.__version__}] - {citation["date-released"]}'
+    assert released in (ROOT / 'CHANGELOG.md').read_text()
