@@ -13,10 +13,10 @@ import timm
 import torch
 
 from benchmarks.models import PEERS, OracleModel, deployed, ours, peer
+from benchmarks.tables import timings
 from benchmarks.timing import (
     add_options,
     check_equal,
-    markdown,
     report,
     summary,
     surroundings,
@@ -63,7 +63,7 @@ def main() -> None:
             times = time_in_turn(runs, args.rounds, title)
             tables.append(dict(title=title, rows=summary(times, PEERS[arch]), seconds=times))
     record = dict(compiled=args.compile, **surroundings(), timm=timm.__version__, tables=tables)
-    report(record, markdown(tables), args.out)
+    report(record, timings(tables), args.out)
 
 
 if __name__ == '__main__':

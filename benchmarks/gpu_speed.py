@@ -27,10 +27,10 @@ from benchmarks.models import (
     peer,
     training_step,
 )
+from benchmarks.tables import timings
 from benchmarks.timing import (
     add_options,
     check_equal,
-    markdown,
     report,
     summary,
     surroundings,
@@ -143,7 +143,7 @@ def main() -> None:
         tables=tables + steps, peak_bytes=peaks, seconds=round(time.monotonic() - start),
     )  # fmt: skip
     lines = [f'Largest difference to the CPU, float32: {max(worst.values()):.1e}.\n']
-    lines.append(markdown(record['tables']))
+    lines.append(timings(record['tables']))
     lines += [f'- peak memory, {name}: {value / 2**20:.0f} MiB' for name, value in peaks.items()]
     report(record, '\n'.join(lines) + '\n', args.out)
 

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.models import deployed, ours
+from benchmarks.tables import timings
 from benchmarks.timing import (
     add_options,
     check_equal,
-    markdown,
     report,
     summary,
     surroundings,
@@ -88,7 +88,7 @@ def main() -> None:
             rows = summary(times, f'{arch}, {EAGER}')
             tables.append(dict(title=title, rows=rows, seconds=times))
     record = dict(**surroundings(), onnxruntime=onnxruntime.__version__, tables=tables)
-    report(record, markdown(tables), args.out)
+    report(record, timings(tables), args.out)
 
 
 if __name__ == '__main__':

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
 from benchmarks.models import deployed, ours
+from benchmarks.tables import operator_variants
 from benchmarks.timing import (
     add_options,
     check_equal,
-    markdown,
     report,
     summary,
     surroundings,
@@ -144,8 +144,9 @@ def main() -> None:
         'deployed form': compiled_graphs(deployed(trained)),
     }
     record = dict(**surroundings(), tables=tables, compiled=graphs)
-    lines = [markdown(tables), *(f'- torch.compile, {k}: {v}' for k, v in graphs.items())]
-    report(record, '\n'.join(lines) + '\n', args.out)
+    report(record, operator_variants(record), args.out)
+    for form, line in graphs.items():
+        print(f'torch.compile, {form}: {line}')
 
 
 if __name__ == '__main__':

@@ -8,7 +8,6 @@ few large products, and a copy of 256 MiB.
 """
 
 import argparse
-import statistics
 from functools import partial
 
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from benchmarks import tables
 from benchmarks.models import deployed, ours
 from benchmarks.timing import add_options, report, seconds, surroundings, time_in_turn
 from mmspanet.analysis.costs import count_costs
@@ -104,30 +104,15 @@ def main() -> None:
     args = parse_args()
     flops, bandwidth = peak_flops(), peak_bytes()
     models = versions(args.compile)
-    lines = [
-        f'Limits of the machine: {flops / 1e9:.0f} GFLOP/s, {bandwidth / 1e9:.1f} GB/s.\n',
-        '| input | G operations | MB, whole model | MB, layer by layer | version | median ms '
-        "| floor of operations ms | floor of layers' bytes ms | of the larger |",
-        '|---|---|---|---|---|---|---|---|---|',
-    ]
-    tables = []
+    measured = []
     for shape in SHAPES:
         need = needs(shape)
-        floors = 1e3 * need['operations'] / flops, 1e3 * need['layer_bytes'] / bandwidth
         images = torch.randn(shape)
         runs = {name: partial(model, images) for name, model in models.items()}
         times = time_in_turn(runs, args.rounds, 'x'.join(map(str, shape)))
-        tables.append(dict(shape=shape, **need, seconds=times))
-        for name, values in times.items():
-            milliseconds = 1e3 * statistics.median(values)
-            lines.append(
-                f'| {shape[2]}x{shape[3]} | {need["operations"] / 1e9:.2f} '
-                f'| {need["whole_bytes"] / 1e6:.0f} | {need["layer_bytes"] / 1e6:.0f} | {name} '
-                f'| {milliseconds:.1f} | {floors[0]:.1f} | {floors[1]:.1f} '
-                f'| {milliseconds / max(floors):.2f} |'
-            )
-    record = dict(**surroundings(), flops=flops, bandwidth=bandwidth, tables=tables)
-    report(record, '\n'.join(lines) + '\n', args.out)
+        measured.append(dict(shape=shape, **need, seconds=times))
+    record = dict(**surroundings(), flops=flops, bandwidth=bandwidth, tables=measured)
+    report(record, tables.roofline(record), args.out)
 
 
 if __name__ == '__main__':

@@ -5,10 +5,10 @@ that at 224 pixels.
 """
 
 import argparse
-import statistics
 
 import torch
 
+from benchmarks import tables
 from benchmarks.models import deployed, ours
 from benchmarks.timing import add_options, check_equal, report, surroundings, time_in_turn
 
@@ -40,13 +40,8 @@ def main() -> None:
         side: [1e9 * value / repeats[side] / side**2 for value in times[str(side)]]
         for side in SIDES
     }
-    base = statistics.median(per_pixel[224])
-    lines = ['| side | ns per pixel, median | quartiles | of 224 |', '|---|---|---|---|']
-    for side, values in per_pixel.items():
-        low, middle, high = statistics.quantiles(values, n=4)
-        lines.append(f'| {side} | {middle:.0f} | {low:.0f} - {high:.0f} | {middle / base:.2f} |')
     record = dict(**surroundings(), arch=args.arch, ns_per_pixel=per_pixel)
-    report(record, '\n'.join(lines) + '\n', args.out)
+    report(record, tables.size_sweep(record), args.out)
 
 
 if __name__ == '__main__':

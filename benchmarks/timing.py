@@ -14,6 +14,8 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
+from benchmarks.tables import machine
+
 TOLERANCE = 1e-4
 
 
@@ -25,9 +27,7 @@ def add_options(parser: argparse.ArgumentParser, rounds: int) -> None:
         default=rounds,
         help=f'timed runs of each model, two or more for a spread (default: {rounds})',
     )
-    parser.add_argument(
-        '--out', type=Path, help='JSON file to write; the Markdown stands beside it'
-    )
+    parser.add_argument('--out', type=Path, help='JSON file of the record to write')
 
 
 def two_or_more(text: str) -> int:
@@ -89,19 +89,6 @@ def summary(times: Mapping[str, Sequence[float]], base: str) -> list[dict[str, A
     return rows
 
 
-def markdown(tables: Sequence[Mapping[str, Any]]) -> str:
-    """A Markdown table of tables with a title and the rows of :func:`summary`."""
-    lines = ['| input | model | median ms | quartiles ms | ratio |', '|---|---|---|---|---|']
-    for table in tables:
-        for row in table['rows']:
-            low, high = (1e3 * value for value in row['quartiles'])
-            lines.append(
-                f'| {table["title"]} | {row["model"]} | {1e3 * row["median"]:.1f} '
-                f'| {low:.1f} - {high:.1f} | {row["ratio"]:.2f} |'
-            )
-    return '\n'.join(lines) + '\n'
-
-
 def surroundings() -> dict[str, str]:
     """Machine and versions, for a record."""
     if torch.cuda.is_available():
@@ -115,12 +102,9 @@ def surroundings() -> dict[str, str]:
     )  # fmt: skip
 
 
-def report(record: Mapping[str, Any], text: str, out: Path | None) -> None:
-    """Print the Markdown and write both forms where the user said."""
-    around = ', '.join(f'{key} {record[key]}' for key in ('machine', 'python', 'torch', 'date'))
-    text = f'{text}\nMeasured on {around}.\n'
-    print(text)
+def report(record: Mapping[str, Any], table: str, out: Path | None) -> None:
+    """Print the table and write the record where the user said."""
+    print(f'{table}\n{machine(record)}')
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(record, indent=1) + '\n')
-        out.with_suffix('.md').write_text(text)

@@ -11,10 +11,10 @@ import timm
 import torch
 
 from benchmarks.models import PEERS, OracleModel, directions, ours, peer, training_step
+from benchmarks.tables import timings
 from benchmarks.timing import (
     add_options,
     check_equal,
-    markdown,
     report,
     summary,
     surroundings,
@@ -53,7 +53,7 @@ def main() -> None:
         times = time_in_turn(runs, args.rounds, arch)
         tables.append(dict(title='x'.join(map(str, SHAPE)), rows=summary(times, 'oracle')))
     record = dict(**surroundings(), timm=timm.__version__, tables=tables)
-    report(record, markdown(tables), args.out)
+    report(record, timings(tables), args.out)
 
 
 if __name__ == '__main__':

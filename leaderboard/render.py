@@ -6,38 +6,79 @@ appended to leaderboard/reproduced.yml.
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from leaderboard.rows import TABLES, Row, markdown, markdown_table, read_rows
+from dev.pages import fill
+from leaderboard import config_pages
+from leaderboard.rows import TABLES, Row, markdown, read_rows
 from mmspanet import cli
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = Path(__file__).parent / 'template.html'
-MARKS = ('<!-- written by leaderboard/render.py -->', '<!-- end -->')
 INTRO = """# Leaderboard
 
-Written by `python leaderboard/render.py`; don't edit. Status *paper*: published by SPANetV2's
-authors, single numbers without error bars, not measured here. *peer*: as the peer's README prints
-it. *ours*: a config of ours, with figures only where we measured them. *reproduced*: measured by
-`tools/reproduce.py` with the checkpoint that the row names.
+Written by `python -m leaderboard.render` from `configs/*/metafile.yml`, `leaderboard/peers.yml`
+and `leaderboard/reproduced.yml`. Do not edit. [index.html](index.html) holds the same rows and can
+sort and filter them.
 
-*MACs printed* are the source's own. *Recounted* is what they should be by the rule that fits the
-authors' tables: products of weights and LayerNorm (5 per element), for ImageNet and Semantic FPN
-with attention's two quadratic products, for COCO and UperNet without; where the last printed digit
-differs, a note says so. *Counted* is all there is, by `tools/analysis_tools/get_flops.py`: FFTs,
-norms and elementwise operations, too. Parameters of our rows are counted without the ImageNet
-classifier that the authors' downstream models carry along.
+**Status**
+
+- *paper*: published by the authors of SPANetV2; single numbers, not measured here.
+- *peer*: published in the README of the peer.
+- *ours*: a config of this project. It has results only where we measured them.
+- *reproduced*: measured by `tools/reproduce.py` with the checkpoint that the row names.
+
+**MACs**
+
+- *printed*: as the source prints them.
+- *recounted*: by the rule that fits the authors' tables, which is products of weights and LayerNorm
+  (5 per element). ImageNet and Semantic FPN include the two quadratic products of attention. Where
+  the last printed digit differs, a note says so.
+- *counted*: all operations, with FFTs, norms and elementwise steps, counted by
+  `tools/analysis_tools/get_flops.py`.
+
+Parameters of our rows leave out the unused ImageNet classifier of the authors' downstream models.
+
+## Limitations
+
+- Published results have no error bars, and training recipes differ between peers.
+- The authors' checkpoints and the full data sets were not available to us, so no published row is
+  reproduced here yet.
 
 """
 
 
-def readme(text: str, rows: list[Row]) -> str:
-    """The README's text with its table of Shapes written anew between its two marks."""
-    before, rest = text.split(MARKS[0])
-    _, after = rest.split(MARKS[1])
-    shapes = [row for row in rows if row.table == 'shapes' and row.status == 'ours']
-    return f'{before}{MARKS[0]}\n{markdown_table(shapes, "")}{MARKS[1]}{after}'
+def published(rows: Sequence[Row]) -> str:
+    """The authors' rows of each data set beside the two peers nearest to the S18-hybrid.
+
+    Nearest is the smallest difference in the first metric of the table.
+    """
+    shown = ('mask-rcnn', 'cascade-mask-rcnn', 'upernet', 'imagenet')
+    parts = []
+    for table in shown:
+        own = [row for row in rows if row.table == table and row.status == 'paper']
+        own = [row for row in own if 'head width 320' not in row.name]  # the same published result
+        metric = next(iter(own[0].metrics))
+        target = next(row for row in own if 's18-hybrid' in row.name).metrics[metric]
+        peers = [row for row in rows if row.table == table and row.status == 'peer']
+        peers.sort(key=lambda row: abs(row.metrics[metric] - target))
+        both = sorted([*own, *peers[:2]], key=lambda row: -row.metrics[metric])
+        title, size = TABLES[table]
+        heads = [title, *own[0].metrics, 'params M', f'MACs G at {size}', 'schedule']
+        lines = ['| ' + ' | '.join(heads) + ' |', '|---' * len(heads) + '|']
+        for row in both:
+            numbers = (f'{value:g}' if value else '-' for value in (row.params, row.printed))
+            cells = [row.name, *(f'{value:.1f}' for value in row.metrics.values())]
+            lines.append('| ' + ' | '.join([*cells, *numbers, row.schedule]) + ' |')
+        parts.append('\n'.join(lines) + '\n')
+    return '\n'.join(parts)
+
+
+def readme(text: str, rows: Sequence[Row]) -> str:
+    """The README's text with its table of published results written anew."""
+    return fill(text, 'published', published(rows))
 
 
 def page(rows: list[Row]) -> str:
@@ -60,7 +101,9 @@ def main() -> None:
     (folder / 'index.html').write_text(page(rows))
     path = root / 'README.md'
     path.write_text(readme(path.read_text(), rows))
-    print(f'{len(rows)} rows in {folder}/README.md and index.html, Shapes in {path}')
+    for name in config_pages.TITLES:
+        (root / f'configs/{name}/README.md').write_text(config_pages.page(root / 'configs' / name))
+    print(f'{len(rows)} rows in {folder}/README.md and index.html, the published ones in {path}')
 
 
 if __name__ == '__main__':

@@ -1,6 +1,9 @@
-"""Links and paths on the pages lead somewhere."""
+"""The pages: links and paths lead somewhere, tables are of the records, the site is closed."""
 
 import re
+import subprocess
+import sys
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ PAGES = [
     *sorted(ROOT.glob('*.md')),
     *(
         page
-        for folder in ('docs', 'projects', 'benchmarks', 'leaderboard')
+        for folder in ('docs', 'projects', 'benchmarks', 'leaderboard', 'configs')
         for page in sorted((ROOT / folder).rglob('*.md'))
     ),
 ]
@@ -32,7 +35,70 @@ def test_a_link_leads_somewhere(page, link):
 FOLDERS = 'mmspanet|tests|tools|configs|projects|benchmarks|leaderboard|dev'
 
 
-def test_paths_in_the_text_exist():
+def test_paths_and_modules_in_the_text_exist():
     for page in PAGES:
-        for path in re.findall(rf'`((?:{FOLDERS})/[\w./-]*\w\.(?:py|sh))`', page.read_text()):
+        if page.name == 'CHANGELOG.md':  # names what is gone
+            continue
+        text = page.read_text()
+        for path in re.findall(rf'(?<![\w./(-])((?:{FOLDERS})/[\w./-]*\w\.(?:py|sh|yml))\b', text):
             assert (ROOT / path).is_file(), f'{page.name}: {path}'
+        for module in re.findall(rf'python -m ((?:{FOLDERS})[\w.]*)', text):
+            path = ROOT / module.replace('.', '/')
+            assert path.with_suffix('.py').is_file() or path.is_dir(), f'{page.name}: {module}'
+
+
+def test_tables_are_those_of_the_records():
+    pytest.importorskip('mmpretrain')
+    from benchmarks import render as benchmarks
+    from projects import render as projects
+
+    text = (ROOT / 'benchmarks/README.md').read_text()
+    assert benchmarks.page(text) == text, 'run python -m benchmarks.render'
+    assert benchmarks.page(text.replace('0.89', '0.59')) != text  # prose stays as it is
+    for path, page in projects.pages().items():
+        assert path.read_text() == page, 'run python -m projects.render'
+
+
+def test_a_table_is_written_between_its_marks_and_nowhere_else():
+    from dev.pages import fill
+
+    page = 'a\n<!-- table: t -->\nold\n<!-- end -->\nb\n<!-- table: u -->\n<!-- end -->\n'
+    assert fill(page, 't', 'new\n') == page.replace('old', 'new')
+    assert fill(page, 'u', 'new\n') == page.replace('u -->\n', 'u -->\nnew\n')
+    with pytest.raises(ValueError, match='0 times'):
+        fill(page, 'other', '')
+
+
+class Requests(HTMLParser):
+    """The addresses that a browser requests by itself while it shows a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        if tag != 'a' and attrs.get('rel') not in ('canonical', 'next', 'prev'):
+            names = ('src', 'href', 'srcset', 'data', 'poster', 'action')
+            self.found += [attrs[name] for name in names if attrs.get(name)]
+        self.found += re.findall(r'url\(["\']?([^"\')]+)', attrs.get('style') or '')
+
+
+@pytest.mark.slow
+def test_the_site_requests_nothing_from_other_hosts(tmp_path):
+    pytest.importorskip('mkdocs')
+    build = [sys.executable, '-m', 'mkdocs', 'build', '--strict', '--quiet', '-d', tmp_path]
+    result = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    pages = sorted(tmp_path.rglob('*.html'))
+    assert len(pages) > len(PAGES)
+    foreign = re.compile(r'(https?:)?//')
+    for page in pages:
+        requests = [a for a in Requests(page.read_text()).found if foreign.match(a)]
+        assert not requests, f'{page.relative_to(tmp_path)}: {requests}'
+    for sheet in tmp_path.rglob('*.css'):
+        requests = re.findall(
+            r'(?:url\(|@import )["\']?((?:https?:)?//[^"\')]+)', sheet.read_text()
+        )
+        assert not requests, f'{sheet.relative_to(tmp_path)}: {requests}'

@@ -1,32 +1,98 @@
-"""What the documentation shows, done: configs of one's own, options, a deployed graph."""
+"""The examples of the pages run: Python blocks, and shell blocks in a folder of their own.
+
+An example that takes minutes, installs packages or needs data of its own is left out by a
+comment before it on the page: ``<!--- skip: next "reason" -->``.
+"""
 
 import argparse
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
+from unittest import SkipTest
 
 import pytest
-import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
+from sybil import Example, Sybil
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
 from mmspanet import cli
 from mmspanet.engine import device
-from mmspanet.models import SPANetV2
 from mmspanet.registry import MODELS as OUR_MODELS
 
 ROOT = Path(__file__).parents[1]
+PAGES = [
+    ROOT / 'README.md',
+    *sorted((ROOT / 'docs').glob('*.md')),
+    *(ROOT / folder / 'README.md' for folder in ('benchmarks', 'projects/side_by_side')),
+    ROOT / 'projects/shape_bias/README.md',
+]
+
+
+def run_shell(example: Example) -> None:
+    """Run a block as a user does, with this Python in front."""
+    path = f'{Path(sys.executable).parent}:{os.environ["PATH"]}'
+    result = subprocess.run(
+        ['bash', '-e', '-c', example.parsed],
+        env=os.environ | dict(PATH=path, PYTHONPATH=str(ROOT)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert result.returncode == 0, f'{example.parsed}\n{result.stdout}'
+
+
+SYBIL = Sybil([PythonCodeBlockParser(), CodeBlockParser('shell', run_shell), SkipParser()])
+
+
+def marked(page: Path):
+    """A page as a parameter, slow if it has commands."""
+    marks = [pytest.mark.slow] if '```shell' in page.read_text() else []
+    return pytest.param(page, id=page.relative_to(ROOT).as_posix(), marks=marks)
+
+
+@pytest.mark.parametrize('page', map(marked, PAGES))
+def test_examples_run(page, tmp_path, monkeypatch):
+    pytest.importorskip('mmpretrain')
+    for name in ('configs', 'tools', 'dev', 'projects', 'benchmarks'):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    registered = dict(OUR_MODELS.module_dict)
+    try:
+        for example in SYBIL.parse(page).examples():
+            try:
+                example.evaluate()
+            except SkipTest:
+                continue
+    finally:
+        OUR_MODELS.module_dict.clear()
+        OUR_MODELS.module_dict.update(registered)
+
+
+def test_a_failing_example_fails(tmp_path):
+    page = tmp_path / 'page.md'
+    for block in ('```python\n1 / 0\n```', '```shell\nfalse\ntrue\n```'):
+        page.write_text(f'<!--- skip: next "minutes" -->\n\n{block}\n\n{block}\n')
+        first, second, third = SYBIL.parse(page).examples()
+        first.evaluate()
+        with pytest.raises(SkipTest, match='minutes'):
+            second.evaluate()
+        with pytest.raises((ZeroDivisionError, AssertionError)):
+            third.evaluate()
 
 
 def blocks(page: str) -> list[str]:
-    """The Python blocks of a page of the documentation."""
-    return re.findall(r'```python\n(.*?)```', (ROOT / 'docs' / page).read_text(), re.DOTALL)
+    """The Python blocks of a page."""
+    return re.findall(r'```python\n(.*?)```', (ROOT / page).read_text(), re.DOTALL)
 
 
-def test_the_variant_of_the_page_can_be_trained(tmp_path):
-    """docs/configs.md, "A variant of your own": built, with its optimizer."""
+def test_the_variant_can_be_trained(tmp_path):
+    """docs/variants.md, "A variant": built, with its optimizer."""
     pytest.importorskip('mmdet')
-    lines = blocks('configs.md')[0].replace("'./", f"'{ROOT}/configs/det/")
+    lines = blocks('docs/variants.md')[0].replace("'./", f"'{ROOT}/configs/det/")
     (tmp_path / 'variant.py').write_text(lines)
     cfg = Config.fromfile(tmp_path / 'variant.py')
     init_default_scope('mmdet')
@@ -37,26 +103,14 @@ def test_the_variant_of_the_page_can_be_trained(tmp_path):
     assert min(group['lr'] for group in groups) == pytest.approx(1e-4 * 0.95**8)
 
 
-def test_the_mixer_of_the_page_computes():
-    exec(blocks('configs.md')[1], {})
-    mixers = ('SPAM', 'SPAM', 'Identity', 'Attention')
-    try:
-        backbone = SPANetV2(dict(depths=(1,) * 4, channels=(32,) * 4, mixers=mixers))
-    finally:
-        OUR_MODELS.module_dict.pop('Identity')
-    assert backbone(torch.randn(1, 3, 32, 32))[2].shape == (1, 32, 2, 2)
-
-
 @pytest.mark.parametrize(('task', 'gpus'), [('det', 4), ('seg', 4)])
 def test_one_gpu_at_the_same_batch(task, gpus):
     """docs/scaling_out.md: as many images and optimizer steps as the recipe, on one GPU."""
     page = (ROOT / 'docs/scaling_out.md').read_text()
-    line = re.search(rf'^python tools/train.py (configs/{task}/.* --cfg-options .*)$', page, re.M)[
-        1
-    ]
+    line = re.search(rf'^python tools/train.py (configs/{task}/.* --cfg-options .*)$', page, re.M)
     parser = argparse.ArgumentParser()
     cli.add_run_options(parser)
-    args = parser.parse_args(line.split())
+    args = parser.parse_args(line[1].split())
     recipe, single = (cli.load_config(args.config, o) for o in (None, args.cfg_options))
     factor = single.optim_wrapper.accumulative_counts / recipe.optim_wrapper.get(
         'accumulative_counts', 1

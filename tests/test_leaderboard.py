@@ -103,18 +103,34 @@ def test_rows():
 
 
 def test_rendered_files_are_up_to_date():
+    from leaderboard import config_pages
     from leaderboard import render as leaderboard
 
     rows = read_rows(ROOT)
     folder = ROOT / 'leaderboard'
-    stale = 'run python leaderboard/render.py'
+    stale = 'run python -m leaderboard.render'
     assert (folder / 'README.md').read_text() == leaderboard.INTRO + leaderboard.markdown(rows), (
         stale
     )
     assert (folder / 'index.html').read_text() == leaderboard.page(rows), stale
     text = (ROOT / 'README.md').read_text()
     assert leaderboard.readme(text, rows) == text, stale
-    assert leaderboard.readme(text.replace('61.9', '99.9'), rows) == text
+    for name in config_pages.TITLES:
+        page = ROOT / f'configs/{name}/README.md'
+        assert page.read_text() == config_pages.page(page.parent), stale
+
+
+def test_the_readme_has_every_published_row_and_the_two_nearest_peers():
+    from leaderboard import render as leaderboard
+
+    rows = read_rows(ROOT)
+    lines = leaderboard.published(rows).split('\n\n')[0].splitlines()[2:]
+    shown = [[cell.strip() for cell in line.split('|')[1:3]] for line in lines]
+    ours = {'SPANetV2-s18-pure', 'SPANetV2-s18-hybrid'}
+    assert ours <= {name for name, _ in shown}
+    peers = [row for row in rows if (row.table, row.status) == ('mask-rcnn', 'peer')]
+    gaps = sorted(abs(row.metrics['box AP'] - 49.6) for row in peers)  # 49.6: the S18-hybrid
+    assert sorted(abs(float(ap) - 49.6) for name, ap in shown if name not in ours) == gaps[:2]
 
 
 def test_the_page_loads_nothing_from_elsewhere():

@@ -10,7 +10,7 @@ case ${1:-} in -h | --help) sed -n '/^#!/d;/^#/!q;s/^# \{0,1\}//p' "$0" && exit 
 cd "$(dirname "$0")/.."
 venv=$PWD/.venv
 stamp=$venv/.mmspanet-ready
-wanted=$(cat requirements.txt requirements-dev.txt pyproject.toml setup.py | cksum)
+wanted=$(cat requirements*.txt pyproject.toml setup.py | cksum)
 
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && "$venv/bin/python" -c 'import mmspanet' 2>/dev/null; then
     exit 0

@@ -26,6 +26,7 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from tabulate import tabulate
 
 from mmspanet.analysis import plotting
 from mmspanet.datasets.shapes import CLASSES
@@ -108,6 +109,26 @@ class CueRun:
             accuracy=float(row['accuracy']),
         )
         return cls(row['variant'], int(row['seed']), result)
+
+
+def markdown(runs: Sequence[CueRun]) -> str:
+    """The table of the README: a line per variant, its seeds in the order of ``runs``."""
+    rows = []
+    for variant in dict.fromkeys(run.variant for run in runs):
+        results = [run.result for run in runs if run.variant == variant]
+        shares = [(r.shape_share, r.texture_share) for r in results]
+        decisions = [(s, t, 1 - s - t) for s, t in shares]
+        rows.append(
+            {
+                'mixer': variant,
+                'shape bias %': ', '.join(f'{100 * r.shape_bias:.1f}' for r in results),
+                'shape / texture / other decisions %': '; '.join(
+                    ' / '.join(f'{100 * share:.0f}' for share in three) for three in decisions
+                ),
+                'accuracy, cues agree %': ', '.join(f'{100 * r.accuracy:.1f}' for r in results),
+            }
+        )
+    return tabulate(rows, headers='keys', tablefmt='github', disable_numparse=True) + '\n'
 
 
 def decide(model: BaseModel, cfg: Config, name: str) -> list[Decision]:

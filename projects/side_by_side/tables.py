@@ -110,16 +110,13 @@ def markdown(runs: Sequence[TrainingRun]) -> str:
                 'model': model,
                 'seeds': len(group),
                 'top-1 %': f'{_mean_top1(group):.2f}',
-                'range': f'{min(tops):.2f} - {max(tops):.2f}' if len(tops) > 1 else '',
+                'range': f'{min(tops):.2f}-{max(tops):.2f}' if len(tops) > 1 else '',
                 'params M': f'{group[0].params_m:.3f}',
                 'MACs M': f'{group[0].macs_m:.2f}',
-                'images/s': f'{statistics.median(run.images_per_second for run in group):.0f}',
-                'memory MiB': max(run.peak_memory_mib for run in group),
-                'commit': ', '.join(sorted({run.commit for run in group})),
             }
         )
     lines = [tabulate(rows, headers='keys', tablefmt='github', disable_numparse=True)]
-    for what in ('epochs', 'machine', 'versions', 'load'):
+    for what in ('epochs', 'machine', 'versions'):
         values = '; '.join(sorted({str(getattr(run, what)) for run in runs}))
         lines.append(f'\n{what.capitalize()}: {values}.')
     return '\n'.join(lines) + '\n'

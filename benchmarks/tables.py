@@ -1,0 +1,127 @@
+"""Markdown tables of the benchmarks' records; needs neither torch nor a model."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tabulate import tabulate
+
+Record = Mapping[str, Any]
+
+
+def markdown(rows: Sequence[Record]) -> str:
+    """A table of rows with the same keys, which head the columns."""
+    return tabulate(rows, headers='keys', tablefmt='github', disable_numparse=True) + '\n'
+
+
+def timings(tables: Sequence[Record]) -> str:
+    """Median, quartiles and ratio of every timed model.
+
+    Args:
+        tables: Each with a title, the input's shape, and the rows of ``timing.summary``.
+    """
+    rows = []
+    for table in tables:
+        for row in table['rows']:
+            low, high = (1e3 * value for value in row['quartiles'])
+            rows.append(
+                {
+                    'input': table['title'],
+                    'model': row['model'],
+                    'median ms': f'{1e3 * row["median"]:.1f}',
+                    'quartiles ms': f'{low:.1f}-{high:.1f}',
+                    'ratio': f'{row["ratio"]:.2f}',
+                }
+            )
+    return markdown(rows)
+
+
+def roofline(record: Record) -> str:
+    """The time of each version beside the machine's floors."""
+    rows = []
+    for table in record['tables']:
+        operations = 1e3 * table['operations'] / record['flops']
+        traffic = 1e3 * table['layer_bytes'] / record['bandwidth']
+        for name, values in table['seconds'].items():
+            milliseconds = 1e3 * statistics.median(values)
+            rows.append(
+                {
+                    'input': f'{table["shape"][2]}x{table["shape"][3]}',
+                    'G operations': f'{table["operations"] / 1e9:.2f}',
+                    'MB, whole model': f'{table["whole_bytes"] / 1e6:.0f}',
+                    'MB, layer by layer': f'{table["layer_bytes"] / 1e6:.0f}',
+                    'version': name,
+                    'median ms': f'{milliseconds:.1f}',
+                    'floor of operations ms': f'{operations:.1f}',
+                    "floor of layers' bytes ms": f'{traffic:.1f}',
+                    'of the larger': f'{milliseconds / max(operations, traffic):.2f}',
+                }
+            )
+    return (
+        f'Limits of the machine: {record["flops"] / 1e9:.0f} GFLOP/s, '
+        f'{record["bandwidth"] / 1e9:.1f} GB/s.\n\n{markdown(rows)}'
+    )
+
+
+def size_sweep(record: Record) -> str:
+    """Time per pixel by the side of a square image."""
+    per_pixel = {int(side): values for side, values in record['ns_per_pixel'].items()}
+    base = statistics.median(per_pixel[224])
+    rows = []
+    for side, values in per_pixel.items():
+        low, middle, high = statistics.quantiles(values, n=4)
+        rows.append(
+            {
+                'side': side,
+                'ns per pixel, median': f'{middle:.0f}',
+                'quartiles': f'{low:.0f}-{high:.0f}',
+                'of 224': f'{middle / base:.2f}',
+            }
+        )
+    return markdown(rows)
+
+
+def operator_variants(record: Record) -> str:
+    """Medians in ms, a row per implementation and a column per map; the best of a step in bold."""
+    medians: dict[str, dict[str, float]] = {}
+    for table in record['tables']:
+        for row in table['rows']:
+            medians.setdefault(row['model'], {})[table['title']] = row['median']
+    rows = []
+    for name, by_map in medians.items():
+        alike = [other for key, other in medians.items() if key.split(': ')[0] in name]
+        row = {'ms': name}
+        for title, value in by_map.items():
+            is_best = value == min(other[title] for other in alike)
+            row[title] = f'**{1e3 * value:.1f}**' if is_best else f'{1e3 * value:.1f}'
+        rows.append(row)
+    return markdown(rows)
+
+
+def activation_memory(record: Record) -> str:
+    """GiB of saved tensors at the recipes' sizes, and of parameters, gradients and moments."""
+    sizes = {
+        '2 x 800x1280': 2 * 800 * 1280,
+        '4 x 512x512': 4 * 512**2,
+        '128 x 224x224': 128 * 224**2,
+    }
+    rows = []
+    for arch, counted in record['models'].items():
+        per_pixel = counted['bytes_per_pixel']
+        rows.append(
+            {
+                'backbone': arch,
+                'bytes per pixel': f'{per_pixel:.0f}',
+                **{f'{k}, GiB': f'{per_pixel * n / 2**30:.1f}' for k, n in sizes.items()},
+                'parameters and AdamW, GiB': f'{16 * counted["parameters"] / 2**30:.1f}',
+            }
+        )
+    return markdown(rows)
+
+
+def machine(record: Record) -> str:
+    """The sentence about where a record was measured."""
+    return (
+        f'Measured on {record["machine"]}, Python {record["python"]}, torch {record["torch"]}, '
+        f'{record["date"]}.'
+    )
