@@ -20,14 +20,15 @@ MAX_DIRECTORY = 32 << 20  # bytes; an entry takes about 100
 
 @dataclass(frozen=True)
 class Entry:
-    """Where the data of an entry start in the file, and how many bytes they are."""
+    """Where an entry starts in the file, how many bytes it takes, and whether it is compressed."""
 
     start: int
     size: int
+    is_packed: bool
 
 
 class Archive:
-    """The entries of a zip archive by name, none compressed, none overlapping another.
+    """The entries of a zip archive by name, none overlapping another.
 
     Args:
         file: A file, open for reading, that starts with a zip archive.
@@ -57,16 +58,21 @@ class Archive:
         """The place of an entry's data.
 
         Raises:
-            RefusedError: If there is none of that name, or it does not lie in the file.
+            RefusedError: If there is none of that name, it is compressed, or not in the file.
         """
         entry = self._headers.get(name)
         if entry is None:
             raise RefusedError(f'lacks its part {printable(name)}: it is damaged, copy it again')
+        if entry.is_packed:
+            raise RefusedError(
+                'is a zip archive whose parts are compressed, which torch.save does not do: load '
+                'it with torch.load where you trust it, and save it again'
+            )
         magic, *_, name_size, extra_size = HEADER.unpack(self._read(entry.start, HEADER.size))
         start = entry.start + HEADER.size + name_size + extra_size
         if magic != b'PK\3\4' or start + entry.size > self._file_size:
             raise RefusedError(DAMAGED)
-        return Entry(start, entry.size)
+        return Entry(start, entry.size, is_packed=False)
 
     def _read(self, start: int, size: int) -> bytes:
         if not 0 <= start <= start + size <= self._file_size:
@@ -108,12 +114,8 @@ class Archive:
             )
         if magic != b'PK\1\2' or name in self._headers:
             raise RefusedError(DAMAGED)
-        if method or flags & 1 or packed != size:
-            raise RefusedError(
-                'is a zip archive with compressed entries, which torch.save does not write: unpack '
-                'it if it is an archive of files, or save the checkpoint again'
-            )
-        self._headers[name] = Entry(start, size)
+        is_packed = bool(method or flags & 1 or packed != size)
+        self._headers[name] = Entry(start, packed, is_packed)
         return ENTRY.size + name_size + extra_size + comment_size
 
 

@@ -130,3 +130,47 @@ print(load('bomb'))
     said = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
     assert said.stdout.splitlines() == ['refused', '[1.0, 1.0]', 'refused'], said.stderr
     assert not (tmp_path / 'ran').exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('way', ['module', 'config'])
+def test_scripts_of_others_run_guarded(tmp_path, way):
+    bomb = Bomb(Path.touch, tmp_path / 'ran')
+    torch.save(training_state(meta=bomb), tmp_path / 'bomb.pth', pickle_module=pickle)
+    (tmp_path / 'config.py').write_text(
+        "custom_imports = dict(imports=['mmspanet.checkpoints.guarded'])"
+    )
+    (tmp_path / 'script.py').write_text(
+        'import sys, torch\n'
+        'from mmengine.config import Config\n'
+        'if sys.argv[1:]: Config.fromfile(sys.argv[1])\n'
+        "torch.load('bomb.pth', weights_only=False)\n"
+    )
+    module, config = ['-m', 'mmspanet.checkpoints.guarded'], ['config.py']
+    command = [*module, 'script.py'] if way == 'module' else ['script.py', *config]
+    said = subprocess.run(
+        [sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert 'CheckpointError' in said.stderr
+    assert not (tmp_path / 'ran').exists()
+
+
+def test_the_guard_can_be_taken_back(monkeypatch):
+    monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
+    for module in (torch, torch.serialization):
+        monkeypatch.setattr(module, 'load', safe._torch_load)
+    safe.guard_process()
+    assert torch.load is torch.serialization.load is safe.load_inert
+    safe.release_process()
+    assert torch.load is torch.serialization.load is safe._torch_load
+
+
+def test_the_import_of_our_registry_lets_a_file_bring_no_functions(tmp_path):
+    """Under torch's own reader: a statistic of the file's choice stays behind."""
+    history = HistoryBuffer([1.0, 3.0], [1, 1])
+    torch.save([history], tmp_path / 'file.pth')
+    with safe.training_globals_allowed():
+        (read,) = torch.load(tmp_path / 'file.pth', weights_only=True)
+    assert type(read) is HistoryBuffer
+    assert read.statistics('mean') == 2.0
+    assert all(callable(method) for method in HistoryBuffer._statistics_methods.values())
