@@ -417,9 +417,10 @@ class Unpickler:
             raise ValueError('HistoryBuffer')
         logs = _checked(state['_log_history'], np.ndarray)
         counts = _checked(state['_count_history'], np.ndarray)
-        if logs.ndim != 1 or logs.shape != counts.shape:
+        length = _checked(state['max_length'], int)
+        if logs.ndim != 1 or logs.shape != counts.shape or length < 1:
             raise ValueError('HistoryBuffer')
-        history.max_length = _checked(state['max_length'], int)
+        history.max_length = length
         history._log_history, history._count_history = logs, counts
 
     def _set_mapping_state(self, mapping: OrderedDict[Any, Any], state: Any) -> None:

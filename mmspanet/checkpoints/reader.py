@@ -7,6 +7,7 @@ archives) and ``.safetensors``. Nothing that a file names is imported or called,
 
 import io
 import os
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from .pickles import CUT_SHORT, DO_NOT_TRUST, RefusedError, Unpickler, printable
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
+BEST = r'(?s:.*[/\\])?best_[^/\\]+\.pth'  # as CheckpointHook names the best so far
 EXECUTED = ('config', 'cfg')  # of meta; see inert_meta
 
 Place = Callable[[torch.UntypedStorage, str], Any]
@@ -107,6 +109,8 @@ def _fault_of(weight: object) -> str | None:
 
 
 def _is_finite(weight: Tensor) -> bool:
+    if weight.dtype.itemsize == 1:  # float8, which has no sum
+        weight = weight.float()
     # The sum of all is finite if each is, unless it overflows; that needs no mask in memory.
     return bool(weight.sum().isfinite()) or bool(weight.isfinite().all())
 
@@ -138,11 +142,23 @@ def inert_meta(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
     ``Runner.resume`` runs ``meta['config']`` (of MMCV 1, to compare ``gpu_ids``), its inferencers
     run ``meta['cfg']`` where they are given no config. A resumed training needs neither.
+    The messages name the best checkpoint so far, which CheckpointHook removes for a better one: a
+    path that is not that of such a file stays behind, too, as do numbers of old checkpoints that
+    are none.
     """
     meta = checkpoint.get('meta')
     if isinstance(meta, dict):
         for key in EXECUTED:
             meta.pop(key, None)
+    hub = checkpoint.get('message_hub')
+    messages = hub.get('runtime_info') if isinstance(hub, dict) else None
+    if isinstance(messages, dict):
+        for key in [key for key in messages if str(key).startswith('best_ckpt')]:
+            if not re.fullmatch(BEST, str(messages[key])):
+                del messages[key]
+        kept = messages.get('keep_ckpt_ids', [])
+        if type(kept) is not list or not all(type(number) is int for number in kept):
+            del messages['keep_ckpt_ids']
     return checkpoint
 
 

@@ -210,6 +210,16 @@ def test_meta_holds_nothing_that_mmengine_executes(tmp_path):
     assert inert_meta(dict(meta=None)) == dict(meta=None)
 
 
+def test_a_file_names_no_other_files_to_be_removed():
+    """CheckpointHook removes what the messages call the best checkpoint so far."""
+    kept = dict(best_ckpt='work_dirs/a/best_acc_epoch_1.pth', best_score=0.5, epoch=1)
+    more = dict(
+        best_ckpt_map='/home/me/thesis', best_ckpt_miou=['best_a.pth'], keep_ckpt_ids=['../a']
+    )
+    checkpoint = dict(message_hub=dict(runtime_info=dict(kept, **more)))
+    assert inert_meta(checkpoint)['message_hub']['runtime_info'] == kept
+
+
 BOUNDED = """
 import resource, sys, time
 from mmspanet.checkpoints.reader import read_checkpoint
@@ -311,6 +321,7 @@ def test_what_a_file_is_is_said(tmp_path, name):
         ({'a': 'text'}, 'str'),
         ({'a': torch.ones(1, dtype=torch.complex64)}, 'complex'),
         ({'a': torch.tensor([1.0, float('nan')])}, 'finite'),
+        ({'a': torch.tensor([1.0, float('nan')]).to(torch.float8_e5m2)}, 'finite'),
         ({'a': torch.tensor([1.0, float('inf')]).half()}, 'finite'),
         ({'a': torch.tensor([float('inf'), float('-inf')])}, 'finite'),
     ],
