@@ -5,6 +5,7 @@ Importing this module loads neither PyTorch nor OpenCV, so that ``--help`` answe
 
 import argparse
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,16 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 
-from mmspanet.errors import CheckpointError, DivergedError, InputError, WriteError
+from mmspanet.errors import (
+    CheckpointError,
+    DivergedError,
+    InputError,
+    Stopped,
+    WorkerError,
+    WriteError,
+)
+
+_USERS_ERRORS = (InputError, CheckpointError, DivergedError, WorkerError, WriteError)
 
 
 @contextmanager
@@ -22,14 +32,18 @@ def one_line_errors() -> Iterator[None]:
     """End the program with one line on stderr and status 1 at an error that is the user's to mend.
 
     Errors of any other kind keep their traceback. The environment variable
-    ``MMSPANET_TRACEBACK=1`` shows the traceback of every error.
+    ``MMSPANET_TRACEBACK=1`` shows the traceback of every error. SIGTERM is one line, too.
     """
+    signal.signal(signal.SIGTERM, _stop)
     try:
         yield
+    except Stopped as stop:
+        print(stop, file=sys.stderr, flush=True)
+        sys.exit(stop.status)
     except KeyboardInterrupt:
         sys.exit('interrupted')
     except Exception as error:
-        is_ours = isinstance(error, (InputError, CheckpointError, DivergedError, WriteError))
+        is_ours = isinstance(error, _USERS_ERRORS)
         if not is_ours and type(error).__module__ != 'cv2':
             raise
         if not is_ours or os.environ.get('MMSPANET_TRACEBACK') == '1':
@@ -38,6 +52,12 @@ def one_line_errors() -> Iterator[None]:
             sys.exit(f'error: {error}')
         # OpenCV does not name the file.
         sys.exit('error: an image is broken: tools/check_data.py CONFIG names it.')
+
+
+def _stop(number: int, frame: Any) -> None:
+    """End the program where it is; a second signal ends it without a word."""
+    signal.signal(number, signal.SIG_DFL)
+    raise Stopped(signal.Signals(number))
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:

@@ -49,7 +49,7 @@ def open_for_replacement(path: str | Path, mode: str = 'wb', **options: Any) -> 
     """
     path = Path(os.path.realpath(path))  # a link stays one
     temporary = path.with_name(f'.{path.name}.part')  # one that a kill left is written over
-    with _write_errors(path):
+    with write_errors(path):
         if path.exists() and not path.is_file():  # a device such as /dev/null, or a folder
             with open(path, mode, **options) as file:
                 yield file
@@ -96,7 +96,7 @@ def append_under_lock(path: str | Path, text: str, heading: str = '') -> None:
         WriteError: If it can't be written; the file is then as it was.
     """
     path = Path(path)
-    with _write_errors(path):
+    with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = lock(path, wait=True)
         assert descriptor is not None
@@ -141,8 +141,19 @@ def lock(path: Path, wait: bool) -> int | None:
         os.close(descriptor)
 
 
+def make_folder(path: str | Path) -> None:
+    """Make a folder, and those above it, unless it is there.
+
+    Raises:
+        WriteError: If it can't be made.
+    """
+    with write_errors(Path(path)):
+        Path(path).mkdir(parents=True, exist_ok=True)
+
+
 @contextmanager
-def _write_errors(path: Path) -> Iterator[None]:
+def write_errors(path: Path) -> Iterator[None]:
+    """Turn errors of the system while ``path`` is written into a WriteError with its remedy."""
     try:
         yield
     except WriteError:

@@ -23,5 +23,8 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     locations=['mmspanet.engine.layer_decay'],
 )
 HOOKS = Registry(
-    'hook', parent=MMENGINE_HOOKS, scope='mmspanet', locations=['mmspanet.engine.hooks']
+    'hook',
+    parent=MMENGINE_HOOKS,
+    scope='mmspanet',
+    locations=['mmspanet.engine.hooks', 'mmspanet.engine.resume'],
 )

@@ -1,7 +1,6 @@
 """What the scripts do before the Runner: the machine's limits and the user's mistakes."""
 
 import sys
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -90,8 +89,8 @@ def test_a_mistake_ends_in_one_line(command, expected):
 def test_resume_starts_from_load_from_where_there_is_nothing_yet(is_begun, tmp_path, monkeypatch):
     """A fine-tuning that is always launched with --resume."""
     given = []
-    from_cfg = SimpleNamespace(from_cfg=lambda cfg: given.append(cfg) or SimpleNamespace(train=int))
-    monkeypatch.setattr('mmengine.runner.Runner', from_cfg)
+    monkeypatch.setattr('mmspanet.engine.run.build', given.append)
+    monkeypatch.setattr('mmspanet.engine.run.train', lambda *_: None)
     monkeypatch.setattr('mmspanet.datasets.paths.check_data', lambda *_: None)
     start, newest = str(tmp_path / 'start.pth'), str(tmp_path / 'epoch_1.pth')
     for path in (start, newest) if is_begun else (start,):

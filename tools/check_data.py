@@ -18,7 +18,7 @@ from rich.progress import track
 from mmspanet import cli
 from mmspanet.datasets.check import FAULTS, NOTES, Finding, Sample, check_sample, read_samples
 from mmspanet.datasets.paths import has_annotations, part_datasets
-from mmspanet.engine.processes import die_with_parent
+from mmspanet.engine.processes import start_pool_worker
 from mmspanet.errors import InputError
 from mmspanet.files import open_for_replacement
 
@@ -54,7 +54,7 @@ def look(cfg: Config, jobs: int | None) -> list[Finding]:
             findings.update(found)
     if not places:
         raise InputError('The config has no data sets: there is nothing to look through.')
-    with ProcessPoolExecutor(jobs, initializer=die_with_parent) as pool:
+    with ProcessPoolExecutor(jobs, initializer=start_pool_worker) as pool:
         results = pool.map(check_sample, samples, chunksize=16)
         for found in track(results, 'reading', total=len(samples)):
             findings.update(found)

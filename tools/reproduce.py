@@ -14,12 +14,12 @@ import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from mmspanet import cli
 from mmspanet.errors import InputError
+from mmspanet.files import append_under_lock
 
 ROOT = Path(__file__).parents[1]
 
@@ -97,14 +97,6 @@ def commit(root: Path) -> str:
     return run.stdout.strip() or 'unknown'
 
 
-def append(path: Path, entry: dict[str, Any]) -> None:
-    entries = (yaml.safe_load(path.read_text()) or []) if path.is_file() else []
-    entries.append(entry)
-    path.write_text(
-        '# Appended by tools/reproduce.py.\n' + yaml.safe_dump(entries, sort_keys=False)
-    )
-
-
 def record_path(root: Path, work_dir: str) -> Path:
     """Where the result is appended: to the leaderboard of a checkout, else in the work dir."""
     leaderboard = root / 'leaderboard'
@@ -121,7 +113,6 @@ def reproduce(args: argparse.Namespace) -> int:
         The exit status.
     """
     from mmengine.dist import is_main_process
-    from mmengine.runner import Runner
 
     from mmspanet import checkpoints
     from mmspanet.apis.config_files import claimed_metrics
@@ -129,7 +120,7 @@ def reproduce(args: argparse.Namespace) -> int:
     from mmspanet.checkpoints.safe import guard_process
     from mmspanet.checkpoints.sources import local_file
     from mmspanet.datasets.paths import check_data
-    from mmspanet.engine import device
+    from mmspanet.engine import device, run
 
     guard_process()
     claimed = claimed_metrics(args.root / 'configs', Path(args.config).stem)
@@ -140,9 +131,9 @@ def reproduce(args: argparse.Namespace) -> int:
     device.adapt_to_cpu(cfg)
     device.join_cpu_processes(cfg)
     start = time.monotonic()
-    runner = Runner.from_cfg(cfg)
+    runner = run.build(cfg)
     checkpoints.load(runner.model, file)
-    measured = runner.test()
+    measured = run.test(runner)
     if not is_main_process():
         return 0
     compared = compare(claimed, measured, args.tolerance)
@@ -162,7 +153,9 @@ def reproduce(args: argparse.Namespace) -> int:
         date=datetime.date.today().isoformat(),
     )
     path = record_path(args.root, cfg.work_dir)
-    append(path, entry)
+    append_under_lock(
+        path, yaml.safe_dump([entry], sort_keys=False), '# Appended by tools/reproduce.py.\n'
+    )
     print(f'{"reproduced" if reproduced else "NOT reproduced"}; appended to {path}')
     return 0 if reproduced else 2
 

@@ -59,13 +59,12 @@ def augment(cfg: Config) -> None:
 def test(args: argparse.Namespace) -> None:
     """Test a checkpoint, as the options say."""
     from mmengine.registry import METRICS
-    from mmengine.runner import Runner
 
     from mmspanet import checkpoints
     from mmspanet.checkpoints.safe import guard_process
     from mmspanet.checkpoints.sources import local_file
     from mmspanet.datasets.paths import check_data
-    from mmspanet.engine import device
+    from mmspanet.engine import device, run
 
     guard_process()
     cfg = cli.run_config(args)
@@ -87,13 +86,13 @@ def test(args: argparse.Namespace) -> None:
     check_data(cfg, ('test',))
     device.adapt_to_cpu(cfg)
     device.join_cpu_processes(cfg)
-    runner = Runner.from_cfg(cfg)
+    runner = run.build(cfg)
     checkpoints.load(runner.model, file)
     if args.out and not segments:
         # MMDetection's own dump keeps masks run-length coded.
         dump = 'DumpDetResults' if cfg.default_scope == 'mmdet' else 'DumpResults'
         runner.test_evaluator.metrics.append(METRICS.build(dict(type=dump, out_file_path=args.out)))
-    runner.test()
+    run.test(runner)
 
 
 def main() -> None:

@@ -15,6 +15,17 @@ def parse_args() -> argparse.Namespace:
         const='auto',
         help='continue from this checkpoint, or from the newest in the work dir',
     )
+    parser.add_argument(
+        '--resume-lr',
+        choices=['checkpoint', 'config'],
+        default='checkpoint',
+        help="whose learning rate and schedule a resumed run takes (default: the checkpoint's)",
+    )
+    parser.add_argument(
+        '--save-on-signal',
+        action='store_true',
+        help='at SIGTERM or SIGUSR1, finish the iteration, write a checkpoint and end',
+    )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument(
         '--auto-scale-lr',
@@ -26,16 +37,16 @@ def parse_args() -> argparse.Namespace:
 
 def train(args: argparse.Namespace) -> None:
     """Train, or go on with a training, as the options say."""
-    from mmengine.runner import Runner
-
     from mmspanet.checkpoints import newest_whole_checkpoint
     from mmspanet.checkpoints.safe import guard_process
     from mmspanet.checkpoints.sources import local_file
     from mmspanet.datasets.paths import check_data
-    from mmspanet.engine import device
+    from mmspanet.engine import device, run
+    from mmspanet.engine.lock import lock_work_dir
 
     guard_process()
     cfg = cli.run_config(args)
+    lock_work_dir(cfg.work_dir)
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
@@ -53,12 +64,15 @@ def train(args: argparse.Namespace) -> None:
         cfg.load_from = checkpoint
     if cfg.get('load_from'):
         cfg.load_from = str(local_file(cfg.load_from))
+    if cfg.get('resume'):
+        resume = dict(type='mmspanet.ResumeHook', lr_from=args.resume_lr)
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), resume]
     cfg.setdefault('default_hooks', {})
     cfg.default_hooks.setdefault('checkpoint_guard', dict(type='mmspanet.CheckpointGuardHook'))
     check_data(cfg, ('train', 'val'))
     device.adapt_to_cpu(cfg)
     device.join_cpu_processes(cfg)
-    Runner.from_cfg(cfg).train()
+    run.train(run.build(cfg), args.save_on_signal)
 
 
 def main() -> None:

@@ -132,10 +132,13 @@ def newest_whole_checkpoint(work_dir: str | Path) -> str | None:
         CheckpointError: If the folder holds checkpoints, but no whole one.
     """
     names = (
-        (re.fullmatch(r'(?:epoch|iter)_(\d+)', p.stem), p) for p in Path(work_dir).glob('*.pth')
+        (re.fullmatch(r'(?:epoch|iter)_(\d+)(?:_iter_(\d+))?', p.stem), p)
+        for p in Path(work_dir).glob('*.pth')
     )
-    found = sorted(((int(name[1]), path) for name, path in names if name), reverse=True)
-    for _, path in found:
+    found = sorted(
+        ((int(name[1]), int(name[2] or 0), path) for name, path in names if name), reverse=True
+    )
+    for *_, path in found:
         if is_whole(path):
             return str(path)
         print(f'warning: the checkpoint {path} is damaged and passed over.', flush=True)

@@ -1,11 +1,11 @@
 """Whether a config's data sets are where it says, and fit to be run on."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 
+from mmspanet.engine.processes import is_first_process
 from mmspanet.errors import InputError
 
 from .check import loads_masks, read_coco
@@ -41,12 +41,6 @@ def check_data(cfg: Config, parts: tuple[str, ...]) -> None:
                     raise InputError(f'{path} ({place}.{setting}) is an empty folder.')
             if dataset.get('type') in ('CocoDataset', 'mmdet.CocoDataset'):
                 _check_coco(dataset, place, has_annotations(cfg, part))
-
-
-def is_first_process() -> bool:
-    """Whether this is the first of a launcher's processes, or the only one."""
-    names = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
-    return all(os.environ.get(name, '0') == '0' for name in names)
 
 
 def part_datasets(cfg: Config, part: str) -> Iterator[tuple[str, ConfigDict]]:

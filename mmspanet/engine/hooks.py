@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from mmspanet.checkpoints.load import fill
 from mmspanet.errors import DivergedError
 from mmspanet.models import find_spanetv2
 from mmspanet.registry import HOOKS
+
+from .processes import start_loader_worker
 
 
 @HOOKS.register_module()
@@ -79,8 +82,24 @@ class FiniteWeightsHook(Hook):
                 raise DivergedError(
                     f'{name} holds NaN or infinity after {runner.iter} iterations, and nothing was '
                     f'saved: the checkpoints in {runner.work_dir} are from before; lower the '
-                    'learning rate, or clip gradients, and go on with --resume.'
+                    'learning rate and go on with --resume --resume-lr config, or clip gradients.'
                 )
+
+
+@HOOKS.register_module()
+class EndWorkersHook(Hook):
+    """Have the workers of data loaders end with their main process, even with a killed one.
+
+    PyTorch's workers look for their main process only while they wait for work: one that waits
+    for room to hand a batch over stays, with all its memory.
+    """
+
+    def before_run(self, runner: Runner) -> None:
+        """Prepare the loaders of all loops, before their workers are started."""
+        for loop in (runner._train_loop, runner._val_loop, runner._test_loop):
+            if isinstance(loop, BaseLoop):
+                loader = loop.dataloader
+                loader.worker_init_fn = partial(start_loader_worker, loader.worker_init_fn)
 
 
 @HOOKS.register_module()

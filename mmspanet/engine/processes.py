@@ -1,11 +1,18 @@
-"""Processes that do not outlive the one that started them."""
+"""Processes that do not outlive the one that started them, and their place among others."""
 
 import ctypes
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
+
+
+def is_first_process() -> bool:
+    """Whether this is the first of a launcher's processes, or the only one."""
+    names = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
+    return all(os.environ.get(name, '0') == '0' for name in names)
 
 
 def die_with_parent(number: int = signal.SIGKILL) -> None:
@@ -20,3 +27,26 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
     if os.getppid() != parent:  # it ended before the system was asked
         os.kill(os.getpid(), number)
+
+
+def start_pool_worker() -> None:
+    """Prepare a process of a pool: it ends with its parent, and at SIGTERM without a word."""
+    die_with_parent()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def start_loader_worker(initialize: Callable[[int], None] | None, number: int) -> None:
+    """Prepare a worker of a data loader: a ``worker_init_fn``, its first argument given.
+
+    It ends with its main process. Signals to the group of processes, as terminals and launchers
+    send them, reach the main process alone, which ends its workers when it has saved its state.
+
+    Args:
+        initialize: The loader's own ``worker_init_fn``.
+        number: Of the worker.
+    """
+    die_with_parent()
+    if sys.platform == 'linux':
+        os.setpgid(0, 0)
+    if initialize is not None:
+        initialize(number)

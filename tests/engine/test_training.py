@@ -10,7 +10,6 @@ from mmengine.runner import Runner
 from mmspanet import cli
 from mmspanet.checkpoints import load, newest_whole_checkpoint
 from mmspanet.checkpoints.reader import read_checkpoint
-from mmspanet.datasets import shapes
 from mmspanet.engine import device
 from mmspanet.errors import CheckpointError, DivergedError
 
@@ -20,15 +19,7 @@ CONFIG = Path(__file__).parents[2] / 'configs/cls/spanetv2_shapes.py'
 SMALL = dict(arch=dict(depths=(1, 1, 1, 1), channels=(8, 8, 16, 16)), input_size=64)
 
 
-@pytest.fixture(scope='module')
-def data_root(tmp_path_factory):
-    root = tmp_path_factory.mktemp('shapes')
-    shapes.write_imagenet(root, 'train', 8)
-    shapes.write_imagenet(root, 'val', 4)
-    return root
-
-
-def make_runner(data_root, work_dir, epochs, **options):
+def make_runner(data_root, work_dir, epochs, build=Runner.from_cfg, **options):
     """A Runner of the Shapes classifier, narrowed, on eight images."""
     changes = {
         'train_cfg': dict(by_epoch=True, max_epochs=epochs, val_interval=1),
@@ -49,7 +40,7 @@ def make_runner(data_root, work_dir, epochs, **options):
     cfg.load_from = newest_whole_checkpoint(str(work_dir))
     cfg.resume = cfg.load_from is not None
     device.adapt_to_cpu(cfg)
-    return Runner.from_cfg(cfg)
+    return build(cfg)
 
 
 COMBINATIONS = {

@@ -1,0 +1,225 @@
+"""A Runner's training or test, with what may end it said in one sentence."""
+
+import re
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import all_reduce, is_distributed, is_main_process
+from mmengine.hooks import EMAHook, Hook
+from mmengine.registry import OPTIMIZERS
+from mmengine.runner import EpochBasedTrainLoop, Runner
+
+from mmspanet.errors import (
+    CheckpointError,
+    DivergedError,
+    InputError,
+    Stopped,
+    WorkerError,
+    WriteError,
+)
+from mmspanet.files import write_text
+
+from .hooks import EndWorkersHook
+
+SAVING_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # of launchers, and of Slurm's --signal
+
+
+def build(cfg: Config) -> Runner:
+    """The Runner of a config.
+
+    Raises:
+        InputError: If the config can't be built.
+    """
+    with _building_errors():
+        _check_optimizer_type(cfg)
+        runner = Runner.from_cfg(cfg)
+        runner.register_hook(EndWorkersHook())
+    return runner
+
+
+def _check_optimizer_type(cfg: Config) -> None:
+    """MMEngine's constructors fail at a name that they don't find without saying it."""
+    name = ((cfg.get('optim_wrapper') or {}).get('optimizer') or {}).get('type')
+    with OPTIMIZERS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
+        if isinstance(name, str) and registry.get(name) is None:
+            raise InputError(f'There is no optimizer {name} (optim_wrapper.optimizer.type).')
+
+
+def train(runner: Runner, save_on_signal: bool = False) -> None:
+    """Train until the end.
+
+    Args:
+        runner: The Runner.
+        save_on_signal: At SIGTERM or SIGUSR1, finish the iteration, write a checkpoint and end.
+
+    Raises:
+        InputError: If the training can't begin as the config has it.
+        Stopped: If a signal ended it, once its checkpoint is written.
+        WorkerError: If a worker of a data loader was killed.
+    """
+    hook = _RunHook()
+    runner.register_hook(hook, priority='LOWEST')  # when checkpoints and schedules are done
+    with _ending_errors(hook), _asked_by_signals(hook, save_on_signal):
+        runner.train()
+
+
+def test(runner: Runner) -> dict[str, float]:
+    """Test, and return the metrics.
+
+    Raises:
+        InputError: If the test can't begin as the config has it.
+        WorkerError: If a worker of a data loader was killed.
+    """
+    hook = _RunHook()
+    runner.register_hook(hook, priority='LOWEST')
+    with _ending_errors(hook):
+        return runner.test()
+
+
+class _RunHook(Hook):
+    """Knows whether the loop has begun, and ends it, a checkpoint written, if it was asked to."""
+
+    def __init__(self) -> None:
+        self.has_begun = False
+        self.asked_by: signal.Signals | None = None
+        self.may_be_asked = False
+
+    def before_train(self, runner: Runner) -> None:
+        self.has_begun = True
+
+    def before_test(self, runner: Runner) -> None:
+        self.has_begun = True
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Between two iterations of an epoch; at its end comes :meth:`after_train_epoch`."""
+        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+        is_last = by_epoch and batch_idx + 1 == len(runner.train_dataloader)
+        if self._all_asked() and not is_last:
+            done = runner.iter + 1
+            name = f'epoch_{runner.epoch}_iter_{done}' if by_epoch else f'iter_{done}'
+            self._save_and_stop(runner, name, runner.epoch, done)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+        if by_epoch and self._all_asked():
+            done = runner.epoch + 1
+            self._save_and_stop(runner, f'epoch_{done}', done, runner.iter)
+
+    def after_val_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Sequence | None = None,
+    ) -> None:
+        if self.asked_by is None:
+            return
+        for hook in runner.hooks:
+            if isinstance(hook, EMAHook):  # its average is in the model's place
+                hook.after_val_epoch(runner)
+        by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+        name = f'epoch_{runner.epoch}' if by_epoch else f'iter_{runner.iter}'
+        self._save_and_stop(runner, name, runner.epoch, runner.iter)
+
+    def _all_asked(self) -> bool:
+        """Whether a signal came to any of the processes, which have to end together."""
+        if not self.may_be_asked or not is_distributed():
+            return self.asked_by is not None
+        asked = torch.tensor(int(self.asked_by or 0))
+        all_reduce(asked, 'max')
+        if asked:
+            self.asked_by = signal.Signals(int(asked))
+        return bool(asked)
+
+    def _save_and_stop(self, runner: Runner, name: str, epoch: int, iteration: int) -> NoReturn:
+        path = Path(runner.work_dir) / f'{name}.pth'
+        if is_main_process() and not path.exists():
+            runner.save_checkpoint(
+                runner.work_dir,
+                path.name,
+                meta=dict(epoch=epoch, iter=iteration),
+                backend_args=dict(backend='atomic'),
+            )
+            write_text(path.with_name('last_checkpoint'), str(path))
+        assert self.asked_by is not None
+        raise Stopped(self.asked_by, f'{path} is written, go on with --resume')
+
+
+@contextmanager
+def _asked_by_signals(hook: _RunHook, save_on_signal: bool) -> Iterator[None]:
+    """Have signals ask for an end; a second one ends the process at once."""
+    if not save_on_signal:
+        yield
+        return
+
+    def ask(number: int, frame: Any) -> None:
+        hook.asked_by = signal.Signals(number)
+        signal.signal(number, before[hook.asked_by])
+        if not hook.has_begun:
+            raise Stopped(hook.asked_by, 'the training had not begun')
+
+    hook.may_be_asked = True
+    before = {number: signal.signal(number, ask) for number in SAVING_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _ending_errors(hook: _RunHook) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        _name_killed_worker(error)
+        if hook.has_begun:
+            raise
+        with _building_errors():
+            raise
+    except Exception:
+        if hook.has_begun:
+            raise
+        with _building_errors():
+            raise
+
+
+def _name_killed_worker(error: RuntimeError) -> None:
+    """Raise WorkerError if PyTorch says that a worker of a data loader is no more."""
+    killed = re.search(r'DataLoader worker \(pid.*?\) (?:is killed by signal: ([\w ]+)|exited un)',
+                       str(error))  # fmt: skip
+    if not killed:
+        return
+    reason = killed[1] or 'unknown'
+    remedy = "most likely by the system's memory limit: lower num_workers or the batch size"
+    if 'Bus error' in reason:
+        remedy = 'most likely for lack of shared memory: enlarge /dev/shm, or lower num_workers'
+    raise WorkerError(
+        f'A data loader worker was killed (signal: {reason}), {remedy}, and go on with --resume.'
+    ) from error
+
+
+@contextmanager
+def _building_errors() -> Iterator[None]:
+    """What goes wrong before the first iteration is the config's or the machine's doing."""
+    try:
+        yield
+    except (CheckpointError, DivergedError, FileNotFoundError, InputError, WriteError):
+        raise
+    except Exception as error:
+        text = ' '.join(str(error).split()) or 'without a message'
+        raise InputError(
+            f'The run can not begin: {type(error).__name__}: {text[:600]} '
+            '(MMSPANET_TRACEBACK=1 shows where).'
+        ) from error

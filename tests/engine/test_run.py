@@ -1,0 +1,375 @@
+"""What ends a training, and what a resumed one goes on with: short runs of a small classifier."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+
+from mmspanet.checkpoints import newest_whole_checkpoint
+from mmspanet.checkpoints.reader import read_checkpoint
+from mmspanet.engine import run as runs
+from mmspanet.engine.lock import NAME, lock_work_dir
+from mmspanet.engine.resume import config_values
+from mmspanet.errors import InputError, Stopped, WorkerError
+from tests.engine.test_training import make_runner
+from tests.helpers import ROOT
+
+PATIENCE = 300  # seconds; nothing here takes nearly as long
+
+
+class Ask(Hook):
+    """Sends this process a signal at a moment of the training."""
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, moment, count, number=signal.SIGTERM):
+        self.count, self.number = count, number
+        setattr(self, moment, self.see)
+
+    def see(self, *_, **__):
+        self.count -= 1
+        if self.count == 0:
+            os.kill(os.getpid(), self.number)
+
+    def get_triggered_stages(self):
+        return []
+
+
+def asked(runner, *args):
+    runner.register_hook(Ask(*args))
+    with pytest.raises(Stopped) as stopped:
+        runs.train(runner, save_on_signal=True)
+    return stopped.value
+
+
+def by_iterations(cfg):
+    cfg.train_cfg = dict(by_epoch=False, max_iters=6, val_interval=3)
+    return runs.build(cfg)
+
+
+ITERATIONS = {
+    'build': by_iterations,
+    'default_hooks.checkpoint.by_epoch': False,
+    'default_hooks.checkpoint.interval': 6,
+    'custom_hooks': [],
+}
+
+
+@pytest.mark.parametrize(
+    ('moment', 'options', 'name', 'epoch', 'iteration'),
+    [
+        (('before_train_iter', 1), {}, 'epoch_0_iter_1', 0, 1),
+        (('before_train_iter', 3, signal.SIGUSR1), {}, 'epoch_1_iter_3', 1, 3),
+        (('before_train_iter', 2), {}, 'epoch_1', 1, 2),
+        (('before_val_iter', 1), {'default_hooks.checkpoint.interval': 9}, 'epoch_1', 1, 2),
+        (('before_train_iter', 2), ITERATIONS, 'iter_2', 0, 2),
+        (('before_val_iter', 1), ITERATIONS, 'iter_3', 0, 3),
+    ],
+)
+def test_a_signal_ends_a_training_after_its_iteration(
+    data_root,
+    tmp_path,
+    moment,
+    options,
+    name,
+    epoch,
+    iteration,
+):
+    runner = make_runner(data_root, tmp_path, 3, **options)
+    stop = asked(runner, *moment)
+    assert f'{name}.pth' in str(stop)
+    assert stop.status == 128 + (moment[2:] or (signal.SIGTERM,))[0]
+    meta = read_checkpoint(tmp_path / f'{name}.pth')['meta']
+    assert (meta['epoch'], meta['iter']) == (epoch, iteration)
+    assert newest_whole_checkpoint(str(tmp_path)) == str(tmp_path / f'{name}.pth')
+    resumed = make_runner(data_root, tmp_path, 3, **options)
+    runs.train(resumed)
+    assert resumed.epoch == 3 or resumed.iter == 6
+
+
+def test_a_signal_in_a_validation_keeps_the_weights_that_are_trained(data_root, tmp_path):
+    """The averaged ones of an EMAHook are in the model's place at that time."""
+    options = {
+        'custom_hooks': [dict(type='mmspanet.EpochSeedHook'), dict(type='EMAHook', momentum=0.5)]
+    }
+    make_runner(data_root, tmp_path / 'whole', 1, **options).train()
+    cut = make_runner(
+        data_root, tmp_path / 'cut', 2, **options, **{'default_hooks.checkpoint.interval': 9}
+    )
+    asked(cut, 'before_val_iter', 1)
+    whole, cut = (read_checkpoint(tmp_path / folder / 'epoch_1.pth') for folder in ('whole', 'cut'))
+    for key in ('state_dict', 'ema_state_dict'):
+        for weight, value in whole[key].items():
+            assert torch.equal(value, cut[key][weight]), (key, weight)
+
+
+def test_a_mid_epoch_checkpoint_is_newer_than_its_epochs_and_older_than_the_next(tmp_path):
+    for name in ('epoch_5', 'epoch_5_iter_537', 'epoch_6', 'epoch_4_iter_900'):
+        torch.save(dict(), tmp_path / f'{name}.pth')
+    assert newest_whole_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_6.pth')
+    (tmp_path / 'epoch_6.pth').unlink()
+    assert newest_whole_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_5_iter_537.pth')
+
+
+def rates(runner):
+    """The learning rate in each iteration."""
+    seen = []
+
+    class See(Hook):
+        def before_train_iter(self, runner, **_):
+            seen.append(runner.optim_wrapper.get_lr()['lr'][0])
+
+    runner.register_hook(See())
+    runs.train(runner)
+    return seen
+
+
+def schedule(lr, end=8):
+    warm_up = dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=3)
+    steps = dict(type='MultiStepLR', by_epoch=True, milestones=[2, 3], gamma=0.5)
+    cosine = dict(type='CosineAnnealingLR', by_epoch=False, T_max=end)
+    return {'optim_wrapper.optimizer.lr': lr, 'param_scheduler': [warm_up, steps, cosine]}
+
+
+def with_hook(lr_from):
+    return {'custom_hooks': [dict(type='mmspanet.ResumeHook', lr_from=lr_from)]}
+
+
+@pytest.mark.parametrize('lr_from', ['checkpoint', 'config'])
+def test_whose_learning_rate_a_resumed_run_has(data_root, tmp_path, lr_from):
+    """Against runs that had the one or the other from their first iteration."""
+    whole = schedule(1e-3) if lr_from == 'checkpoint' else schedule(1e-4, 20)
+    expected = rates(make_runner(data_root, tmp_path / 'whole', 4, **whole))
+    assert len(expected) == 8
+    asked(make_runner(data_root, tmp_path / 'cut', 4, **schedule(1e-3)), 'before_train_iter', 4)
+    resumed = rates(
+        make_runner(data_root, tmp_path / 'cut', 4, **schedule(1e-4, 20), **with_hook(lr_from))
+    )
+    assert resumed == pytest.approx(expected[4:], rel=1e-12)
+
+
+def log_of(tmp_path):
+    return max(tmp_path.glob('*/*.log'), key=os.path.getmtime).read_text()
+
+
+@pytest.mark.parametrize(
+    ('change', 'expected'),
+    [
+        ({'optim_wrapper.optimizer.lr': 1e-5}, 'learning rate 0.001 of the checkpoint'),
+        ({'optim_wrapper.optimizer.weight_decay': 0.5}, 'weight_decay 0.05 of the checkpoint'),
+        ({'train_dataloader.batch_size': 2}, 'batch size 2 of the config, instead of 4'),
+        ({'train_cfg.max_epochs': 3}, 'end after 3 of the config, instead of 1'),
+        (schedule(1e-3, 20), 'param_scheduler.2.T_max 8 of the checkpoint'),
+    ],
+)
+def test_what_differs_is_said(data_root, tmp_path, change, expected):
+    first = schedule(1e-3) | {'log_level': 'INFO', 'optim_wrapper.optimizer.weight_decay': 0.05}
+    make_runner(data_root, tmp_path, 1, **first).train()
+    epochs = change.get('train_cfg.max_epochs', 1)
+    again = first | with_hook('checkpoint') | change
+    runs.train(make_runner(data_root, tmp_path, epochs, **again))
+    assert f'resume: {expected}' in log_of(tmp_path)
+
+
+def test_a_finished_run_says_so(data_root, tmp_path):
+    make_runner(data_root, tmp_path, 1).train()
+    again = make_runner(data_root, tmp_path, 1, **with_hook('checkpoint'), **{'log_level': 'INFO'})
+    runs.train(again)
+    assert 'after 1 of 1 epochs: nothing is left to do' in log_of(tmp_path)
+    assert 'resume: ' not in log_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'optim_wrapper.optimizer': dict(type='SGD', lr=0.1, _delete_=True)},
+        {'optim_wrapper.paramwise_cfg': None, 'optim_wrapper.constructor': None},
+    ],
+)
+def test_another_optimizer_is_refused(data_root, tmp_path, change):
+    make_runner(data_root, tmp_path, 1).train()
+    with pytest.raises(InputError, match='another optimizer'):
+        runs.train(make_runner(data_root, tmp_path, 2, **with_hook('checkpoint'), **change))
+
+
+def test_weights_alone_are_no_training(data_root, tmp_path):
+    make_runner(data_root, tmp_path, 1).train()
+    content = read_checkpoint(tmp_path / 'epoch_1.pth')
+    torch.save({key: content[key] for key in ('state_dict', 'meta')}, tmp_path / 'epoch_1.pth')
+    with pytest.raises(InputError, match='weights alone'):
+        runs.train(make_runner(data_root, tmp_path, 2, **with_hook('checkpoint')))
+
+
+def test_the_config_in_a_checkpoint_is_read_and_not_run():
+    text = "import os\na = dict(b=2, c=dict(d='x', e=os.system('false')))\nf = -1\na.b = 3\n"
+    assert config_values(text) == dict(a=dict(b=2, c=dict(d='x', e=None)), f=None)
+    assert config_values('(' * 1000) == {}
+
+
+@pytest.mark.parametrize(
+    ('change', 'named'),
+    [
+        ({'train_cfg.max_epochs': 'many'}, 'many'),
+        ({'optim_wrapper.optimizer.lr': -1.0}, 'Invalid learning rate'),
+        ({'optim_wrapper.optimizer.type': 'Nope'}, 'Nope'),
+        ({'train_dataloader.batch_size': 0}, 'batch_size'),
+        ({'param_scheduler': [dict(type='NoLR')]}, 'NoLR'),
+        ({'default_hooks.logger.type': 'NoHook'}, 'NoHook'),
+        ({'model.backbone.arch': 'nope'}, 'nope'),
+    ],
+)
+def test_what_can_not_begin_says_so(data_root, tmp_path, change, named):
+    def begin():
+        runs.train(make_runner(data_root, tmp_path, 1, build=runs.build, **change))
+
+    with pytest.raises(InputError, match=named) as caught:
+        begin()
+    assert '\n' not in str(caught.value)
+
+
+def test_an_error_in_the_middle_keeps_its_type(data_root, tmp_path):
+    class Fail(Hook):
+        def before_train_iter(self, *_, **__):
+            raise KeyError('a bug')
+
+    runner = make_runner(data_root, tmp_path, 1)
+    runner.register_hook(Fail())
+    with pytest.raises(KeyError, match='a bug'):
+        runs.train(runner)
+
+
+def workers(pid):
+    """The processes of data loaders below a process, by what the system says of them."""
+    found = []
+    for path in os.listdir('/proc'):
+        try:
+            fields = Path(f'/proc/{path}/stat').read_text().rpartition(')')[2].split()
+        except (OSError, ValueError):
+            continue
+        if fields[1] == str(pid) and fields[0] != 'Z':
+            found.append(int(path))
+    return found
+
+
+def wait_for(condition):
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, 'it did not happen'
+        time.sleep(0.05)
+
+
+def is_alive(pid):
+    try:
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
+def start(data_root, work_dir, *options):
+    """A training with two loader workers that lasts until it is ended, and its log."""
+    command = [sys.executable, 'tools/train.py', 'configs/cls/spanetv2_shapes.py']
+    command += ['--work-dir', str(work_dir), *options, '--cfg-options']
+    command += [f'{part}_dataloader.dataset.data_root={data_root}' for part in ('train', 'val')]
+    command += ['train_dataloader.batch_size=4', 'train_dataloader.num_workers=2']
+    command += ['train_cfg.max_epochs=100000', 'default_hooks.logger.interval=1']
+    log = work_dir.with_suffix('.log')
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | dict(PYTHONPATH=str(ROOT)),
+        stdout=log.open('w'),
+        stderr=subprocess.STDOUT,
+    )
+    return process, log
+
+
+def wait_for_training(process, log):
+    def is_training():
+        assert process.poll() is None, log.read_text()
+        return 'Epoch(train)' in log.read_text()
+
+    wait_for(is_training)
+    found = workers(process.pid)
+    assert len(found) == 2
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ('number', 'options', 'status', 'says'),
+    [
+        (signal.SIGKILL, [], -9, ''),
+        (signal.SIGTERM, [], 143, 'stopped by SIGTERM'),
+        (signal.SIGUSR1, ['--save-on-signal'], 138, 'is written, go on with --resume'),
+    ],
+)
+def test_no_worker_is_left(data_root, tmp_path, number, options, status, says):
+    process, log = start(data_root, tmp_path / 'work', *options)
+    left = wait_for_training(process, log)
+    process.send_signal(number)
+    assert process.wait(PATIENCE) == status
+    wait_for(lambda: not any(map(is_alive, left)))
+    assert says in log.read_text().splitlines()[-1]
+    assert 'Traceback' not in log.read_text()
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_one_sentence(data_root, tmp_path):
+    process, log = start(data_root, tmp_path / 'work')
+    os.kill(wait_for_training(process, log)[0], signal.SIGKILL)
+    assert process.wait(PATIENCE) == 1
+    assert 'lower num_workers' in log.read_text().splitlines()[-1]
+    assert 'Traceback' not in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ('text', 'remedy'),
+    [
+        ('DataLoader worker (pid 7) is killed by signal: Killed. ', 'memory limit'),
+        ('DataLoader worker (pid 7) is killed by signal: Bus error. It is', 'shared memory'),
+        ('DataLoader worker (pid(s) 7, 8) exited unexpectedly', 'memory limit'),
+    ],
+)
+def test_pytorchs_words_for_a_dead_worker(text, remedy):
+    with pytest.raises(WorkerError, match=remedy):
+        runs._name_killed_worker(RuntimeError(text))
+    runs._name_killed_worker(RuntimeError('another error'))
+
+
+@pytest.mark.slow
+def test_one_training_in_a_work_dir(data_root, tmp_path):
+    """The second says whose folder it is; after a SIGKILL of the first, another takes it over."""
+    first, log = start(data_root, tmp_path / 'work')
+    wait_for_training(first, log)
+    second, log = start(data_root, tmp_path / 'work', '--resume')
+    assert second.wait(PATIENCE) == 1
+    assert f'process {first.pid} on ' in log.read_text().splitlines()[-1]
+    assert 'Traceback' not in log.read_text()
+    first.kill()
+    first.wait(PATIENCE)
+    assert (tmp_path / 'work' / NAME).is_file()
+    third, log = start(data_root, tmp_path / 'work')
+    wait_for_training(third, log)
+    third.terminate()
+    third.wait(PATIENCE)
+    assert not (tmp_path / 'work' / NAME).exists()
+
+
+def test_a_lock_of_another_machine(tmp_path, monkeypatch):
+    (tmp_path / NAME).write_text('{"host": "elsewhere", "pid": 7, "job": "42"}')
+    with pytest.raises(InputError, match='process 7 on elsewhere') as caught:
+        lock_work_dir(tmp_path)
+    assert str(tmp_path / NAME) in str(caught.value)
+    monkeypatch.setenv('RANK', '1')  # not the process that keeps it
+    lock_work_dir(tmp_path)
+    monkeypatch.delenv('RANK')
+    monkeypatch.setenv('SLURM_JOB_ID', '42')  # the job was started again on this one
+    lock_work_dir(tmp_path)
+    with pytest.raises(InputError, match=f'process {os.getpid()} on'):
+        lock_work_dir(tmp_path)
