@@ -4,17 +4,20 @@ Importing this module loads neither PyTorch nor OpenCV, so that ``--help`` answe
 """
 
 import argparse
+import ast
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, DictAction
 
+from mmspanet.config_check import check_launcher, check_model, check_numbers
 from mmspanet.errors import (
     CheckpointError,
     DivergedError,
@@ -63,7 +66,9 @@ def _stop(number: int, frame: Any) -> None:
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that training and testing share."""
     parser.add_argument('config', help='path of the config file')
-    parser.add_argument('--work-dir', help='folder of logs, metrics and checkpoints')
+    parser.add_argument(
+        '--work-dir', type=output_folder, help='folder of logs, metrics and checkpoints'
+    )
     add_cfg_options(parser, 'such as train_dataloader.batch_size=8')
     parser.add_argument(
         '--launcher',
@@ -81,19 +86,42 @@ def add_cfg_options(parser: argparse.ArgumentParser, example: str) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=KeysAndValues,
         metavar='KEY=VALUE',
         help=f'settings that replace those of the config, {example}',
     )
 
 
+class KeysAndValues(DictAction):
+    """``KEY=VALUE ...`` as MMEngine reads it; anything else is an error of the command line."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Take the values of one occurrence of the option."""
+        for value in values:
+            if value.find('=') < 1:
+                raise argparse.ArgumentError(self, f'{value!r} is not of the form KEY=VALUE')
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except (AssertionError, SyntaxError, TypeError, ValueError) as error:
+            raise argparse.ArgumentError(self, f'{" ".join(values)}: {error}') from error
+
+
 def run_config(args: argparse.Namespace) -> Config:
     """Read the config of a run, given the arguments of :func:`add_run_options`."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))  # where MMEngine reads it
+    check_launcher(args.launcher)
     cfg = load_config(args.config, args.cfg_options)
+    check_model(cfg, args.config)
+    check_numbers(cfg)
     cfg.launcher = args.launcher
     folder = args.work_dir or cfg.get('work_dir')
-    cfg.work_dir = folder or str(Path('work_dirs') / Path(args.config).stem)
+    cfg.work_dir = str(folder or Path('work_dirs') / Path(args.config).stem)
     if cfg.launcher != 'none':
         collect = dict(type='mmspanet.CollectInWorkDirHook')
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), collect]
@@ -110,14 +138,107 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
     if not Path(path).is_file():
         raise InputError(f'The config {path} does not exist: see configs/ for ours.')
     try:
+        _check_imports(path)
         cfg = Config.fromfile(path)
-    except (SyntaxError, NameError, TypeError, KeyError, ValueError) as error:
-        raise InputError(f'The config {path} can not be read: {error}') from error
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:  # a config is a program, and may fail as any does
+        raise InputError(_says_where(path, error)) from error
     try:
         cfg.merge_from_dict(options or {})
-    except (TypeError, KeyError, IndexError) as error:
-        raise InputError(f'--cfg-options do not fit {path}: {error}') from error
+    except Exception as error:
+        says = ' '.join(str(error).split())
+        raise InputError(f'--cfg-options do not fit {path}: {says}') from error
     return cfg
+
+
+def _check_imports(path: str) -> None:
+    """Look for the modules that a config imports, which MMEngine does only when it builds from it.
+
+    Raises:
+        InputError: Names the line and the module.
+    """
+    if not path.endswith('.py'):
+        return
+    for node in ast.walk(ast.parse(Path(path).read_text(encoding='utf-8'))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module]
+        else:
+            continue
+        for name in names:
+            if find_spec(name.partition('.')[0]) is None:
+                line = f'{path}, line {node.lineno}'
+                raise InputError(f'The config {line}: there is no module {name} to import.')
+
+
+def _says_where(path: str, error: BaseException) -> str:
+    """File and line of what went wrong in a config or one of its ``_base_``, and what it was."""
+    reason = f'{type(error).__name__}: {" ".join(str(error).split())}'
+    if isinstance(error, RecursionError):
+        reason = 'it does not end: a _base_ or a function leads back to itself'
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename != __file__ and not is_library(frame.filename)
+    ]
+    place = f'{frames[-1].filename}, line {frames[-1].lineno}: ' if frames else ''
+    return f'The config {path} can not be read: {place}{reason}'
+
+
+def is_library(path: str) -> bool:
+    """Whether code is Python's own or an installed package's."""
+    return path.startswith((sys.prefix, sys.base_prefix, '<')) or 'site-packages' in path
+
+
+def unit_interval(text: str) -> float:
+    """Read a number from 0 to 1: a ``type`` for argparse."""
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f'{text} is not between 0 and 1')
+    return number
+
+
+def amount(text: str) -> float:
+    """Read a finite number from 0 up: a ``type`` for argparse."""
+    number = float(text)
+    if not 0 <= number < float('inf'):
+        raise argparse.ArgumentTypeError(f'{text} is no number from 0 up')
+    return number
+
+
+def output_file(text: str) -> Path:
+    """Path of a file that can be written: a ``type`` for argparse."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f'{text} is a folder: give the path of a file')
+    output_folder(str(path.parent))
+    return path
+
+
+def output_folder(text: str) -> Path:
+    """Path of a folder that is there or can be made: a ``type`` for argparse."""
+    path = Path(text)
+    there = next(p for p in (path, *path.absolute().parents) if p.exists())
+    if not there.is_dir():
+        raise argparse.ArgumentTypeError(f'{there} is a file: give a folder')
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(f'{there} can not be written to')
+    return path
+
+
+def device_name(text: str) -> str:
+    """Name of a device that is here: a ``type`` for argparse. Imports PyTorch."""
+    import torch
+
+    try:
+        torch.empty(1, device=text)
+    except (AssertionError, NotImplementedError, RuntimeError) as error:
+        raise argparse.ArgumentTypeError(
+            f'{text} is no device of this machine and this PyTorch (cpu always is)'
+        ) from error
+    return text
 
 
 def positive_int(text: str) -> int:
@@ -136,7 +257,9 @@ def add_seed_option(parser: argparse.ArgumentParser) -> None:
 def add_device_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--device``; None stands for ``mmengine.device.get_device()``."""
     parser.add_argument(
-        '--device', help='where to compute, such as cuda:0 (default: the accelerator, if any)'
+        '--device',
+        type=device_name,
+        help='where to compute, such as cuda:0 (default: the accelerator, if any)',
     )
 
 
@@ -154,7 +277,7 @@ def add_out_dir_option(parser: argparse.ArgumentParser, default: str) -> None:
     """Add ``--out-dir``, the folder that a command writes its files to."""
     parser.add_argument(
         '--out-dir',
-        type=Path,
+        type=output_folder,
         default=Path(default),
         help=f'folder of figures and tables (default {default})',
     )

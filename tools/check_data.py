@@ -29,8 +29,10 @@ SHOWN = 5  # files of a kind
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='path of the config file')
-    parser.add_argument('--out', type=Path, help='CSV file for all findings')
-    parser.add_argument('--jobs', type=int, help='processes that read files (default: all cores)')
+    parser.add_argument('--out', type=cli.output_file, help='CSV file for all findings')
+    parser.add_argument(
+        '--jobs', type=cli.positive_int, help='processes that read files (default: all cores)'
+    )
     cli.add_cfg_options(parser, 'such as train_dataloader.dataset.data_root=PATH')
     return parser.parse_args()
 

@@ -8,9 +8,11 @@ import argparse
 import json
 import os
 import sys
+import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +23,9 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from mmspanet import cli
+from mmspanet.config_check import check_model
 from mmspanet.errors import InputError, WriteError
+from mmspanet.files import make_folder, write_bytes, write_text
 
 if TYPE_CHECKING:
     from mmspanet.apis.inference import Prediction, Predictor
@@ -52,15 +56,21 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--checkpoint', help='path or URL; without it the weights are random')
     parser.add_argument(
-        '--out-dir', type=Path, default='work_dirs/demo', help='default: work_dirs/demo'
+        '--out-dir',
+        type=cli.output_folder,
+        default=Path('work_dirs/demo'),
+        help='default: work_dirs/demo',
     )
     parser.add_argument(
-        '--score', type=float, default=0.5, help='lowest score of a drawn detection (default 0.5)'
+        '--score',
+        type=cli.unit_interval,
+        default=0.5,
+        help='lowest score of a drawn detection (default 0.5)',
     )
     parser.add_argument(
         '--deploy', action='store_true', help='fold the backbone into its faster deployed form'
     )
-    parser.add_argument('--device', help='such as cuda:0 or cpu; default: the accelerator, if any')
+    cli.add_device_option(parser)
     cli.add_cfg_options(parser, 'such as model.test_cfg.rcnn.score_thr=0.3')
     return parser.parse_args()
 
@@ -108,16 +118,15 @@ class Results:
     def place(self, folder: str, name: Path) -> Path:
         """The path of a result, its folder made."""
         path = self.out_dir / folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         return path
 
     def write_json(self, name: Path, record: dict) -> None:
-        self.place('predictions', Path(f'{name}.json')).write_text(json.dumps(record))
+        write_text(self.place('predictions', Path(f'{name}.json')), json.dumps(record))
 
     def write_image(self, folder: str, name: Path, image: np.ndarray) -> None:
         path = self.place(folder, name)
-        if not cv2.imwrite(str(path), image):
-            raise WriteError(f'{path} could not be written: check the disk and its permissions.')
+        write_bytes(path, cv2.imencode(path.suffix, image)[1].tobytes())
 
     def write_map(self, name: Path, prediction: 'Prediction') -> None:
         if prediction.label_map is not None:
@@ -154,6 +163,7 @@ def run_video(
     task = progress.add_task(source.name.name, total=video.get(cv2.CAP_PROP_FRAME_COUNT))
     name = source.name if source.name.suffix == '.mp4' else Path(f'{source.name}.mp4')
     place = results.place('pictures', name)
+    temporary = place.with_name(f'.{place.stem}.part.mp4')
     records: list[dict] = []
     writer = None
     try:
@@ -161,7 +171,8 @@ def run_video(
             prediction = predictor.predict(frame, score)
             if writer is None:
                 size = prediction.picture.shape[1::-1]
-                writer = cv2.VideoWriter(str(place), cv2.VideoWriter.fourcc(*'mp4v'), rate, size)
+                code = cv2.VideoWriter.fourcc(*'mp4v')
+                writer = cv2.VideoWriter(str(temporary), code, rate, size)
                 if not writer.isOpened():
                     raise WriteError(f'{place} could not be opened: check the disk.')
             writer.write(prediction.picture)
@@ -172,9 +183,25 @@ def run_video(
         video.release()
         if writer is not None:
             writer.release()
+        if sys.exc_info()[0] is not None:
+            temporary.unlink(missing_ok=True)
     if records:
+        os.replace(temporary, place)
         results.write_json(source.name, dict(video=str(source.path), fps=rate, frames=records))
     return bool(records)
+
+
+def fault_in(source: Source, run_one: Callable[[], bool]) -> str | None:
+    """Run one source; its name and the reason if that can't be done, else None."""
+    try:
+        return None if run_one() else str(source.path)
+    except (InputError, WriteError):
+        raise  # of the options or the disk, and so of all sources
+    except Exception as error:  # an image that a library refuses, for a reason of its own
+        if os.environ.get('MMSPANET_TRACEBACK') == '1':
+            traceback.print_exc()
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return f'{source.path} ({reason[:200]})'
 
 
 def run(sources: list[Source], predictor: 'Predictor', score: float, out_dir: Path) -> None:
@@ -189,11 +216,12 @@ def run(sources: list[Source], predictor: 'Predictor', score: float, out_dir: Pa
     with Progress(*columns, console=Console(stderr=True)) as progress:
         for source in progress.track(sources, description='files'):
             if source.is_video:
-                is_read = run_video(source, predictor, score, results, progress)
+                run_one = partial(run_video, source, predictor, score, results, progress)
             else:
-                is_read = run_image(source, predictor, score, results)
-            if not is_read:
-                unread.append(str(source.path))
+                run_one = partial(run_image, source, predictor, score, results)
+            fault = fault_in(source, run_one)
+            if fault is not None:
+                unread.append(fault)
     print(f'{len(sources) - len(unread)} of {len(sources)} files done: see {out_dir}')
     if unread:
         raise InputError(f'These files could not be read: {" ".join(unread)}')
@@ -210,6 +238,7 @@ def main() -> None:
     guard_process()
     sources = find_sources(args.input, args.out_dir)
     cfg = cli.load_config(find_config(args.config), args.cfg_options)
+    check_model(cfg, args.config)
     if args.checkpoint is None:
         print(
             'no --checkpoint: the weights are random, and so are the predictions.', file=sys.stderr

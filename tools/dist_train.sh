@@ -22,6 +22,6 @@ if [ "${MAX_RESTARTS:-0}" -gt 0 ]; then
         --rdzv_endpoint="${MASTER_ADDR:-127.0.0.1}:${PORT:-29500}"
     )
 fi
-python -m torch.distributed.run "${rendezvous[@]}" \
+exec python -m torch.distributed.run "${rendezvous[@]}" \
     --nnodes="${NNODES:-1}" --nproc_per_node="$processes" \
     "$(dirname "$0")/train.py" "$config" --launcher pytorch "${@:3}"

@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='path or URL of the checkpoint')
     parser.add_argument(
         '--tolerance',
-        type=float,
+        type=cli.amount,
         default=0.1,
         help='largest difference, in points of percent, that counts as reproduced (default 0.1)',
     )

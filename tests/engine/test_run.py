@@ -189,7 +189,6 @@ def test_a_finished_run_says_so(data_root, tmp_path):
     'change',
     [
         {'optim_wrapper.optimizer': dict(type='SGD', lr=0.1, _delete_=True)},
-        {'optim_wrapper.paramwise_cfg': None, 'optim_wrapper.constructor': None},
     ],
 )
 def test_another_optimizer_is_refused(data_root, tmp_path, change):

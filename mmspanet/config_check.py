@@ -1,0 +1,104 @@
+"""Settings of a run's config that can't work, found before the libraries fail at them."""
+
+import math
+import numbers
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from mmengine.config import Config
+
+from mmspanet.errors import InputError
+
+# What a launcher tells its processes by environment variables, and how it is started.
+LAUNCHERS = dict(
+    pytorch=(('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'), 'tools/dist_train.sh'),
+    slurm=(('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'), 'tools/slurm_train.sh'),
+    mpi=(('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE'), 'mpirun'),
+)
+
+
+def check_launcher(name: str) -> None:
+    """Check that a launcher's processes were started by it.
+
+    Raises:
+        InputError: Names what is missing, and the launcher.
+    """
+    if name == 'none':
+        return
+    variables, start = LAUNCHERS[name]
+    missing = [variable for variable in variables if variable not in os.environ]
+    if missing:
+        raise InputError(
+            f'--launcher {name} is for processes that {start} starts: {", ".join(missing)} '
+            'is not set; leave the option out for one process.'
+        )
+
+
+def check_model(cfg: Config, path: str) -> None:
+    """Check that there is a model.
+
+    Raises:
+        InputError: If the config has none, or something else in its place.
+    """
+    model = cfg.get('model')
+    if not isinstance(model, dict) or not model.get('type'):
+        raise InputError(f'The config {path} has no model, a dict with its type.')
+
+
+def check_numbers(cfg: Config) -> None:
+    """Check the numbers that a run takes from a config.
+
+    Raises:
+        InputError: Names the setting, its value and what it has to be.
+    """
+    for setting, fits, wanted in _rules():
+        value: Any = cfg
+        for key in setting.split('.'):
+            value = value.get(key) if isinstance(value, (dict, Config)) else None
+        if value is not None and not fits(value):
+            raise InputError(f'{setting} of the config is {value!r}: it has to be {wanted}.')
+
+
+def _rules() -> Iterator[tuple[str, Callable[[Any], bool], str]]:
+    count = (_is_count, 'a whole number from 1 up')
+    amount = (_is_amount, 'a number from 0 up')
+    for part in ('train', 'val', 'test'):
+        yield f'{part}_dataloader.batch_size', *count
+        yield f'{part}_dataloader.num_workers', _is_whole_amount, 'a whole number from 0 up'
+        yield f'{part}_dataloader.dataset.indices', _is_choice, 'a count or a list of indexes'
+    for name in ('max_epochs', 'max_iters', 'val_interval'):
+        yield f'train_cfg.{name}', *count
+    for name in ('lr', 'weight_decay'):
+        yield f'optim_wrapper.optimizer.{name}', *amount
+    yield 'optim_wrapper.accumulative_counts', *count
+    yield 'default_hooks.logger.interval', *count
+    yield 'default_hooks.checkpoint.interval', _is_interval, 'a count, or -1 for never'
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _is_count(value: Any) -> bool:
+    return _is_whole(value) and value > 0
+
+
+def _is_whole_amount(value: Any) -> bool:
+    return _is_whole(value) and value >= 0
+
+
+def _is_amount(value: Any) -> bool:
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return is_number and math.isfinite(value) and value >= 0
+
+
+def _is_interval(value: Any) -> bool:
+    return _is_whole(value) and (value > 0 or value == -1)
+
+
+def _is_choice(value: Any) -> bool:
+    """MMEngine takes the last images for a negative count."""
+    if isinstance(value, (list, tuple)):
+        return len(value) > 0 and all(map(_is_whole_amount, value))
+    return _is_whole(value) and value != 0
