@@ -15,7 +15,6 @@ TABLES: dict[str, Callable[[tables.Record], str]] = {
     'training': lambda record: tables.timings(record['tables']),
     'size_sweep': tables.size_sweep,
     'activation_memory': tables.activation_memory,
-    'roofline': tables.roofline,
     'alternatives': tables.operator_variants,
 }
 

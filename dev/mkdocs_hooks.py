@@ -58,6 +58,11 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     return LINK.sub(of_site, markdown)
 
 
+def on_page_content(html: str, **_: object) -> str:
+    """Show the roles of docstrings, such as :class:`Name`, as code."""
+    return re.sub(r':(?:attr|class|data|exc|func|meth|mod):<code>~?', '<code>', html)
+
+
 def _place(uri: str) -> str:
     """The place in the checkout of a source of the site."""
     return next((place for place, source in PAGES.items() if source == uri), f'docs/{uri}')

@@ -47,6 +47,8 @@ Parameters of our rows leave out the unused ImageNet classifier of the authors' 
 - The authors' checkpoints and the full data sets were not available to us, so no published row is
   reproduced here yet.
 
+## Tables
+
 """
 
 
@@ -66,12 +68,13 @@ def published(rows: Sequence[Row]) -> str:
         peers.sort(key=lambda row: abs(row.metrics[metric] - target))
         both = sorted([*own, *peers[:2]], key=lambda row: -row.metrics[metric])
         title, size = TABLES[table]
-        heads = [title, *own[0].metrics, 'params M', f'MACs G at {size}', 'schedule']
+        heads = [title, *own[0].metrics, 'params M', f'MACs G at {size}']
         lines = ['| ' + ' | '.join(heads) + ' |', '|---' * len(heads) + '|']
         for row in both:
             numbers = (f'{value:g}' if value else '-' for value in (row.params, row.printed))
-            cells = [row.name, *(f'{value:.1f}' for value in row.metrics.values())]
-            lines.append('| ' + ' | '.join([*cells, *numbers, row.schedule]) + ' |')
+            other = f' ({row.schedule})' if row.schedule != own[0].schedule else ''
+            cells = [row.name + other, *(f'{value:.1f}' for value in row.metrics.values())]
+            lines.append('| ' + ' | '.join([*cells, *numbers]) + ' |')
         parts.append('\n'.join(lines) + '\n')
     return '\n'.join(parts)
 

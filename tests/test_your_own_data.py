@@ -106,7 +106,9 @@ def test_the_full_model(name, tmp_path):
         assert dataset.pipeline == published[f'{part}_dataloader'].dataset.pipeline
         assert str(dataset.data_root).startswith('data/own')
         assert len(dataset.metainfo.classes) in (5, 6)
-    options = re.search(rf'\| {name}\.py \| `(\w+\..*?)` \|\n', PAGE.split('## The full model')[1])
+    options = re.search(
+        rf'\| {name}\.py \| `(\w+\..*?)` \|\n', PAGE.split('## Fine-tune the published model')[1]
+    )
     parser = argparse.ArgumentParser()
     cli.add_run_options(parser)
     args = parser.parse_args(['full.py', '--cfg-options', *options.group(1).split()])
