@@ -131,7 +131,7 @@ class _InertHistory(HistoryBuffer):
         logs, counts = state['_log_history'], state['_count_history']
         if type(logs) is not np.ndarray or type(counts) is not np.ndarray:
             raise UnpicklingError('The history of a HistoryBuffer is not an array.')
-        self.__class__ = HistoryBuffer  # type: ignore[assignment]
+        self.__class__ = HistoryBuffer
         self._set_default_statistics()
         self.max_length, self._log_history, self._count_history = state['max_length'], logs, counts
 
