@@ -8,8 +8,7 @@ puts it in the place of ``torch.load``.
 """
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, BinaryIO
@@ -98,30 +97,6 @@ def training_globals() -> list[Global]:
         named.append((reconstruct, f'{core}.multiarray._reconstruct'))
         named.append((_scalar, f'{core}.multiarray.scalar'))
     return [*named, np.ndarray, np.dtype, *(type(np.dtype(code)) for code in DTYPES)]
-
-
-@contextmanager
-def training_globals_allowed() -> Iterator[None]:
-    """Allow :func:`training_globals` for a while, and leave what was allowed before as it was.
-
-    PyTorch's own context manager takes back at its end what had been allowed for good, too.
-    """
-    before = torch.serialization.get_safe_globals()
-    try:
-        with torch.serialization.safe_globals(training_globals()):
-            yield
-    finally:
-        torch.serialization.add_safe_globals(before)
-
-
-def check_for_foreign_code(path: str | Path) -> None:
-    """Read the names of what a checkpoint calls, without calling any of it.
-
-    Raises:
-        CheckpointError: If they are not only those of weights and training states, or if the file
-            is none that ``torch.save`` writes, such as a TorchScript archive.
-    """
-    read_file(path)
 
 
 class _InertHistory(HistoryBuffer):
