@@ -94,7 +94,21 @@ def test_report_of_a_detector_with_random_weights(data, tmp_path):
     )  # fmt: skip
     text = page.read_text()
     assert '<h1>Inside maskrcnn_spanetv2_shapes (random weights)</h1>' in text
-    assert 'Left out: the model is no classifier.' in text
+    assert 'Grad-CAM: the model is no classifier' in text
+
+
+def test_graph_spectrum(tmp_path):
+    options = (
+        *('--grid', 8, '--windows', 3, 5, '--kernels', 9, '--heads', 2),
+        *('--out-dir', tmp_path),
+    )
+    run('graph_spectrum.py', CONFIG, *options)
+    names = ('windows', 'summaries', 'signs', 'eigenbasis', 'spam')
+    assert {p.name for p in tmp_path.iterdir()} == {
+        f'{name}.{kind}' for name in names for kind in ('png', 'svg', 'csv')
+    }
+    operators = {row['operator'] for row in rows(tmp_path / 'signs.csv')}
+    assert 'of the model, random weights' in operators
 
 
 @pytest.mark.parametrize(
@@ -112,6 +126,35 @@ def test_errors_are_one_line(arguments, said, data):
     log = tool(*(a.format(data=data) for a in arguments), status=1)
     assert said in log
     assert 'Traceback' not in log
+
+
+def test_windows_are_odd():
+    log = run('graph_spectrum.py', '--windows', 4, status=1)
+    assert log == 'error: --windows 4 must be odd, from 3 to less than --grid 28.\n'
+
+
+@pytest.mark.parametrize(
+    'script',
+    [
+        'feature_spectrum.py',
+        'get_flops.py',
+        'graph_spectrum.py',
+        'inside.py',
+        'spectral_report.py',
+        '../make_shapes.py',
+    ],
+)
+def test_help_loads_no_torch(script):
+    process = subprocess.run(
+        [sys.executable, '-X', 'importtime', ROOT / 'tools/analysis_tools' / script, '--help'],
+        env=os.environ | dict(PYTHONPATH=str(ROOT)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {line.split('|')[-1].strip() for line in process.stderr.splitlines()}
+    assert 'argparse' in loaded
+    assert 'torch' not in loaded
 
 
 def test_numbers_start_at_one():

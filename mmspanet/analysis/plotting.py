@@ -1,13 +1,20 @@
 """What our figures share: colors, a style, and saving with a CSV of exactly what is drawn."""
 
-import csv
-from collections.abc import Mapping, Sequence
+import io
+import re
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from torch import Tensor
+
+from mmspanet.analysis.tables import Row, write_csv
+from mmspanet.files import open_for_replacement
 
 # Okabe and Ito's colors but black and the pale yellow: color-blind readers tell them apart.
 BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE = (
@@ -45,17 +52,50 @@ STYLE: Any = {
 
 
 def style() -> AbstractContextManager[None]:
-    """The style of our figures; make and draw a figure inside ``with figures.style():``."""
+    """Set the style of our figures: make and draw a figure inside ``with plotting.style():``."""
     return mpl.rc_context(STYLE)
 
 
 def sequence_colors(n: int) -> list[tuple[float, float, float, float]]:
-    """``n`` RGBA colors from dark to light, for curves in an order such as depth or size."""
+    """Pick ``n`` RGBA colors from dark to light, for curves in an order such as depth or size."""
     # viridis keeps its order for color-blind readers; its lightest part vanishes on white.
     return [mpl.colormaps['viridis'](0.88 * i / max(n - 1, 1)) for i in range(n)]
 
 
-def save_figure(figure: Figure, rows: Sequence[Mapping[str, Any]], stem: Path) -> list[Path]:
+def draw_pixels(axes: Axes, pixels: Tensor, title: str) -> None:
+    """Draw an image of shape (3, H, W), uint8 RGB, without ticks."""
+    axes.grid(False)
+    axes.imshow(pixels.permute(1, 2, 0).numpy())
+    axes.set_title(title, fontsize=7)
+    axes.set_axis_off()
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure with its caption and the table of what it shows.
+
+    Attributes:
+        name: Stem of its files, and its anchor on a page.
+        title: A few words.
+        figure: Made inside :func:`style`.
+        rows: One mapping per drawn point, bar or cell, see :func:`save_figure`.
+        shows: What the figure shows, in a few sentences of plain text.
+        shows_not: What can not be concluded from it.
+    """
+
+    name: str
+    title: str
+    figure: Figure
+    rows: Sequence[Row]
+    shows: str
+    shows_not: str
+
+    def save(self, folder: Path) -> list[Path]:
+        """Write PNG, SVG and CSV into a folder; returns their paths."""
+        return save_figure(self.figure, self.rows, folder / self.name)
+
+
+def save_figure(figure: Figure, rows: Sequence[Row], stem: Path) -> list[Path]:
     """Write a figure as PNG and SVG, and a CSV of what it shows.
 
     Args:
@@ -67,14 +107,32 @@ def save_figure(figure: Figure, rows: Sequence[Mapping[str, Any]], stem: Path) -
 
     Returns:
         The paths of the PNG, the SVG and the CSV.
+
+    Raises:
+        WriteError: If a file can not be written.
     """
-    stem.parent.mkdir(parents=True, exist_ok=True)
     png, svg, table = (stem.with_name(f'{stem.name}.{kind}') for kind in ('png', 'svg', 'csv'))
     with style():
-        figure.savefig(png)
-        figure.savefig(svg, metadata={'Date': None})
-    with open(table, 'w', newline='') as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
-        writer.writeheader()
-        writer.writerows(rows)
+        with open_for_replacement(png) as file:
+            figure.savefig(file, format='png')
+        with open_for_replacement(svg) as file:
+            figure.savefig(file, format='svg', metadata={'Date': None})
+    write_csv(table, rows)
     return [png, svg, table]
+
+
+def inline_svg(figure: Figure, key: str) -> str:
+    """Render a figure as an SVG element for an HTML page.
+
+    Text stays text; the ids inside start with ``key``, so that several can share a page.
+    """
+    file = io.StringIO()
+    with style(), mpl.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': key}):
+        figure.savefig(
+            file, format='svg', transparent=True, metadata={'Date': None, 'Creator': None}
+        )
+    svg = file.getvalue()
+    svg = re.sub(r'<metadata>.*?</metadata>', '', svg[svg.index('<svg') :], flags=re.DOTALL)
+    for attribute, before in (('id', '"'), ('href', '"#'), ('clip-path', '"url(#')):
+        svg = svg.replace(f'{attribute}={before}', f'{attribute}={before}{key}-')
+    return svg

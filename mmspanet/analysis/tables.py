@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmspanet.files import append_under_lock, write_text
+
 Row = Mapping[str, Any]
 
 
@@ -26,19 +28,24 @@ def csv_text(rows: Sequence[Row]) -> str:
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
-    """Write a table, see :func:`csv_text`, to a file; missing folders are made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(csv_text(rows), newline='')
+    """Write a table, see :func:`csv_text`, to a file; missing folders are made.
+
+    Raises:
+        WriteError: If it can not be written.
+    """
+    write_text(path, csv_text(rows))
 
 
 def append_csv(path: Path, row: Row) -> None:
-    """Append one row to a table, which is begun with its header where there is no file."""
-    if path.is_file():
-        _, line = csv_text([row]).split('\n', 1)
-        with open(path, 'a', newline='') as file:
-            file.write(line)
-    else:
-        write_csv(path, [row])
+    """Append one row to a table, which is begun with its header where there is no file.
+
+    Several processes may append to the same table.
+
+    Raises:
+        WriteError: If it can not be written.
+    """
+    header, line = csv_text([row]).split('\n', 1)
+    append_under_lock(path, line, heading=f'{header}\n')
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

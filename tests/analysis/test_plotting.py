@@ -51,3 +51,14 @@ def test_sequence_colors_grow_lighter():
     assert luminance == sorted(luminance)
     assert luminance[-1] < 0.8  # still seen on white
     assert len(plotting.sequence_colors(1)) == 1
+
+
+def test_svg_for_a_page_keeps_its_text(drawn):
+    figure, _ = drawn
+    figure.axes[0].set_title('a title')
+    assert '>a title<' in plotting.inline_svg(figure, 'z')
+
+
+def test_a_drawing_is_saved_under_its_name(drawn, tmp_path):
+    drawing = plotting.Drawing('gains', 'Gains', *drawn, shows='', shows_not='')
+    assert [path.name for path in drawing.save(tmp_path)] == ['gains.png', 'gains.svg', 'gains.csv']

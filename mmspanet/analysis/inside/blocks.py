@@ -1,10 +1,11 @@
 """The blocks of any backbone, and their outputs as feature maps."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from mmspanet.errors import InputError
@@ -18,7 +19,7 @@ MAX_EXTRA_TOKENS = 16  # class, distillation and register tokens
 
 
 def find_blocks(backbone: nn.Module, pattern: str | None = None) -> dict[str, nn.Module]:
-    """The outermost blocks of a backbone by their paths, in the order of the modules.
+    """Find the outermost blocks of a backbone by their paths, in the order of the modules.
 
     Args:
         backbone: Any network.
@@ -47,7 +48,7 @@ def find_blocks(backbone: nn.Module, pattern: str | None = None) -> dict[str, nn
 
 
 def as_map(output: Any, image_size: tuple[int, int]) -> Tensor:
-    """A block's output as feature maps of shape (B, C, h, w).
+    """Bring a block's output into the form of feature maps, (B, C, h, w).
 
     - (B, C, h, w) and (B, h, w, C): told apart by which pair of axes has the image's aspect.
     - (B, N, C), tokens: the first N - h * w are class, distillation or register tokens and left
@@ -57,6 +58,9 @@ def as_map(output: Any, image_size: tuple[int, int]) -> Tensor:
     Args:
         output: What the block returns.
         image_size: Height and width of the network's input.
+
+    Returns:
+        The maps, a view of the output.
 
     Raises:
         InputError: If it is neither, or no grid fits the tokens.
@@ -79,10 +83,10 @@ def as_map(output: Any, image_size: tuple[int, int]) -> Tensor:
 
 
 def token_grid(tokens: int, image_size: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of the grid that ``tokens`` tokens of an image lie on.
+    """Find height and width of the grid that the tokens of an image lie on.
 
     Raises:
-        InputError: If the image, divided by no stride, gives about so many.
+        InputError: If no stride divides the image into about so many.
     """
     height, width = image_size
     best: tuple[int, tuple[int, int]] | None = None
@@ -103,11 +107,13 @@ def token_grid(tokens: int, image_size: tuple[int, int]) -> tuple[int, int]:
 
 
 @contextmanager
-def watched(modules: dict[str, nn.Module], see: Callable[[str, Any], None]) -> Iterator[None]:
-    """Call ``see(path, output)`` whenever one of ``modules`` returns, inside the ``with``."""
+def record_outputs(
+    modules: Mapping[str, nn.Module], record: Callable[[str, Any], None]
+) -> Iterator[None]:
+    """Call ``record(path, output)`` whenever one of ``modules`` returns, inside the ``with``."""
 
     def hook(path: str) -> Callable[[nn.Module, Any, Any], None]:
-        return lambda _module, _inputs, output: see(path, output)
+        return lambda _module, _inputs, output: record(path, output)
 
     handles = [module.register_forward_hook(hook(path)) for path, module in modules.items()]
     try:
@@ -115,6 +121,36 @@ def watched(modules: dict[str, nn.Module], see: Callable[[str, Any], None]) -> I
     finally:
         for handle in handles:
             handle.remove()
+
+
+def stage_ends(
+    backbone: nn.Module, blocks: Mapping[str, nn.Module], image: Tensor
+) -> dict[str, nn.Module]:
+    """Find the last block of every stage, a stage being a run of blocks of one map size.
+
+    Args:
+        backbone: The network.
+        blocks: Its blocks, see :func:`find_blocks`.
+        image: A normalized image, (1, 3, H, W), to find the sizes with.
+
+    Returns:
+        Blocks by their paths, in the order in which they are called.
+    """
+    sizes: dict[str, tuple[int, ...]] = {}
+    size = (image.shape[2], image.shape[3])
+
+    def record(path: str, output: Any) -> None:
+        sizes[path] = tuple(as_map(output, size).shape[2:])
+
+    with torch.no_grad(), record_outputs(blocks, record):
+        backbone(image)
+    paths = list(sizes)
+    ends = [
+        path
+        for path, after in zip(paths, [*paths[1:], None], strict=True)
+        if after is None or sizes[after] != sizes[path]
+    ]
+    return {path: blocks[path] for path in ends}
 
 
 def _mismatch(size: tuple[int, int], image_size: tuple[int, int]) -> float:

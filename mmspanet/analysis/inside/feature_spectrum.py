@@ -4,9 +4,9 @@ After Park and Kim, "How Do Vision Transformers Work?" (ICLR 2022, arXiv 2202.06
 logarithm of the feature maps' Fourier amplitude, minus its value at zero frequency. A block whose
 curve falls off steeply leaves little beside the mean: it acts as a low-pass filter.
 
-Beside their half-diagonal there is a radial profile, and frequencies are those of the samples: on a
-map of n positions, index k is k / n cycles per position, so that 0.5 is Nyquist and an odd map ends
-before it.
+Two profiles are offered: their half-diagonal and the mean over rings of equal radius. On a map of
+n positions, index k stands for k / n cycles per position, so 0.5 is the Nyquist frequency and a map
+of odd size ends before it.
 """
 
 import math
@@ -22,8 +22,9 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from mmspanet.analysis import plotting
+from mmspanet.analysis.plotting import Drawing
 
-from .blocks import as_map, watched
+from .blocks import as_map, record_outputs
 
 EPS = 1e-6  # as in the code of Park and Kim
 NYQUIST = 0.5  # cycles per position
@@ -131,10 +132,10 @@ def feature_spectrum(
     batches: Iterable[Tensor],
     profile: Profile = radial_profile,
 ) -> list[BlockSpectrum]:
-    """Relative log amplitude of the outputs of ``blocks``, averaged over images in a stream.
+    """Measure the relative log amplitude of the outputs of ``blocks``, averaged over images.
 
-    Holds one batch at a time and one profile per block. Batches of other sizes count as many as
-    they have images, each read at the frequencies of the first.
+    Holds one batch at a time and one profile per block. Every image counts alike. Batches of
+    another size than the first are interpolated to the frequencies of the first.
 
     Args:
         backbone: Called with every batch, without gradients.
@@ -153,7 +154,7 @@ def feature_spectrum(
     means: dict[str, _Mean] = {}
     size = (0, 0)
 
-    def see(path: str, output: Any) -> None:
+    def record(path: str, output: Any) -> None:
         maps = as_map(output, size)
         if min(maps.shape[2:]) < 2:
             return
@@ -163,7 +164,7 @@ def feature_spectrum(
             means[path] = _Mean(stride, frequency, np.zeros_like(values))
         means[path].add(frequency, values, maps.shape[0])
 
-    with torch.no_grad(), watched(blocks, see):
+    with torch.no_grad(), record_outputs(blocks, record):
         for batch in batches:
             size = (batch.shape[2], batch.shape[3])
             backbone(batch)
@@ -193,8 +194,49 @@ def _by_stage(means: dict[str, _Mean]) -> list[BlockSpectrum]:
     return spectra
 
 
-def draw_spectra(axes: Axes, spectra: Sequence[BlockSpectrum], title: str) -> None:
-    """One curve per block, colored by depth; the legend gives each stage's Nyquist."""
+def draw_models(models: Mapping[str, Sequence[BlockSpectrum]]) -> Drawing:
+    """Draw a panel per model, and one that compares them over depth.
+
+    Args:
+        models: Spectra by the model's title.
+    """
+    columns = min(len(models) + 1, 2)
+    lines = math.ceil((len(models) + 1) / columns)
+    with plotting.style():
+        figure = Figure(figsize=(plotting.PAGE_WIDTH, 3.3 * lines))
+        panels = list(figure.subplots(lines, columns, squeeze=False).flat)
+        low = min(s.amplitude.min() for spectra in models.values() for s in spectra)
+        high = max(s.amplitude.max() for spectra in models.values() for s in spectra)
+        margin = 0.05 * (high - low)
+        for axes, (title, spectra) in zip(panels, models.items(), strict=False):
+            _draw_spectra(axes, spectra, title)
+            axes.set_ylim(low - margin, high + margin)
+        _draw_depth(panels[len(models)], models)
+        for axes in panels[len(models) + 1 :]:
+            axes.remove()
+    return Drawing(
+        name='feature_spectrum',
+        title='Relative log amplitude of the blocks',
+        figure=figure,
+        rows=_rows(models),
+        shows=(
+            "The natural logarithm of the Fourier amplitude of each block's output, minus its "
+            'value at zero frequency, as a mean over channels, images and frequencies (Park and '
+            'Kim, ICLR 2022; they draw the diagonal). Dark curves are early blocks, light ones '
+            'late blocks. A steeper curve means that less is left beside the mean, as behind a '
+            'low-pass filter.'
+        ),
+        shows_not=(
+            'What a block does to its input: the curve includes skip connections and all earlier '
+            'blocks. Curves of maps of different sizes can not be compared point by point, since '
+            'each ends at the Nyquist frequency of its own map. Random weights show what the '
+            'architecture does before training, and nothing about the trained model.'
+        ),
+    )
+
+
+def _draw_spectra(axes: Axes, spectra: Sequence[BlockSpectrum], title: str) -> None:
+    """Draw a curve per block, colored by depth; the legend gives each stage's Nyquist."""
     colors = plotting.sequence_colors(len(spectra))
     for spectrum, color in zip(spectra, colors, strict=True):
         last = spectrum.block == len(spectra) or spectra[spectrum.block].stage != spectrum.stage
@@ -211,8 +253,8 @@ def draw_spectra(axes: Axes, spectra: Sequence[BlockSpectrum], title: str) -> No
     _legend_below(axes, 'Nyquist of the maps in cycles per pixel')
 
 
-def draw_depth(axes: Axes, models: Mapping[str, Sequence[BlockSpectrum]]) -> None:
-    """The value at the highest frequency against depth, one line per model."""
+def _draw_depth(axes: Axes, models: Mapping[str, Sequence[BlockSpectrum]]) -> None:
+    """Draw the value at the highest frequency against depth, a line per model."""
     for (title, spectra), color, marker in zip(
         models.items(), cycle(plotting.COLORS), cycle('osD^vP'), strict=False
     ):
@@ -228,27 +270,7 @@ def draw_depth(axes: Axes, models: Mapping[str, Sequence[BlockSpectrum]]) -> Non
     _legend_below(axes, None)
 
 
-def draw_models(models: Mapping[str, Sequence[BlockSpectrum]]) -> Figure:
-    """A panel per model, and one that compares them over depth."""
-    columns = min(len(models) + 1, 2)
-    rows = math.ceil((len(models) + 1) / columns)
-    with plotting.style():
-        figure = Figure(figsize=(plotting.PAGE_WIDTH, 3.3 * rows))
-        panels = list(figure.subplots(rows, columns, squeeze=False).flat)
-        low = min(s.amplitude.min() for spectra in models.values() for s in spectra)
-        high = max(s.amplitude.max() for spectra in models.values() for s in spectra)
-        margin = 0.05 * (high - low)
-        for axes, (title, spectra) in zip(panels, models.items(), strict=False):
-            draw_spectra(axes, spectra, title)
-            axes.set_ylim(low - margin, high + margin)
-        draw_depth(panels[len(models)], models)
-        for axes in panels[len(models) + 1 :]:
-            axes.remove()
-    return figure
-
-
-def table(models: Mapping[str, Sequence[BlockSpectrum]]) -> list[dict[str, Any]]:
-    """What :func:`draw_models` draws, one row per point."""
+def _rows(models: Mapping[str, Sequence[BlockSpectrum]]) -> list[dict[str, Any]]:
     return [
         {
             'model': title,
@@ -278,10 +300,10 @@ def _legend_below(axes: Axes, title: str | None) -> None:
 
 
 def _stage_label(spectra: Sequence[BlockSpectrum], stage: int) -> str:
-    own = [s for s in spectra if s.stage == stage]
-    first, last = own[0].block, own[-1].block
+    of_stage = [s for s in spectra if s.stage == stage]
+    first, last = of_stage[0].block, of_stage[-1].block
     blocks = f'block {first}' if first == last else f'blocks {first}-{last}'
-    return f'{blocks}: 1/{2 * own[0].stride:.3g}'
+    return f'{blocks}: 1/{2 * of_stage[0].stride:.3g}'
 
 
 def _fft_dtype(maps: Tensor) -> torch.dtype:

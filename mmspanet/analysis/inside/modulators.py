@@ -1,4 +1,4 @@
-"""The modulators of SPAM over an image: where each stage lets its query through.
+"""The modulators of SPAM over an image: where each stage lets its query pass.
 
 SPAM returns ``y = Wo (q * m)``; the modulator m, of shape (B, C, H, W), multiplies the query at
 every position and channel.
@@ -6,18 +6,18 @@ every position and channel.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from mmspanet.analysis import plotting
+from mmspanet.analysis.images import Picture
+from mmspanet.analysis.plotting import Drawing
 from mmspanet.errors import InputError
 
-from .blocks import watched
+from .blocks import record_outputs
 from .spam_response import SPAMS, find_backbone
 
 
@@ -37,7 +37,7 @@ class ModulatorMap:
 
 
 def modulator_maps(model: nn.Module, image: Tensor) -> list[ModulatorMap]:
-    """The modulator of the last SPAM block of every stage.
+    """Measure the modulator of the last SPAM block of every stage.
 
     Args:
         model: A SPANetV2, or a model with one as its backbone.
@@ -54,62 +54,58 @@ def modulator_maps(model: nn.Module, image: Tensor) -> list[ModulatorMap]:
                     reduces[f'{number}.{block}'] = part.reduce  # m is what it returns
     if not reduces:
         raise InputError('The model has no SPAM mixer: choose a SPANetV2 with SPAM in a stage.')
-    seen: dict[int, ModulatorMap] = {}
+    maps: dict[int, ModulatorMap] = {}
 
-    def see(path: str, m: Tensor) -> None:
+    def record(path: str, m: Tensor) -> None:
         stage, block = (int(part) for part in path.split('.'))
         strength = m[0].double().square().mean(dim=0).sqrt().cpu().numpy()
-        seen[stage] = ModulatorMap(stage, block, strength)
+        maps[stage] = ModulatorMap(stage, block, strength)
 
-    with torch.no_grad(), watched(reduces, see):
+    with torch.no_grad(), record_outputs(reduces, record):
         find_backbone(model)(image)
-    return list(seen.values())
+    return list(maps.values())
 
 
-def draw_map(axes: Axes, modulator: ModulatorMap) -> Any:
-    """One map, its positions as squares; the drawn image."""
-    axes.grid(False)
-    image = axes.imshow(modulator.strength, cmap='cividis', interpolation='nearest')
-    axes.set_title(f'stage {modulator.stage}, block {modulator.block}')
-    axes.set_axis_off()
-    return image
+def draw_modulators(pictures: Sequence[Picture], maps: Sequence[Sequence[ModulatorMap]]) -> Drawing:
+    """Draw a row per image: the image, then the modulator of each stage, each on its own scale.
 
-
-def draw_picture(axes: Axes, picture: Tensor, title: str) -> None:
-    """An image of shape (3, H, W), uint8 RGB, without ticks."""
-    axes.grid(False)
-    axes.imshow(picture.permute(1, 2, 0).numpy())
-    axes.set_title(title, fontsize=7)
-    axes.set_axis_off()
-
-
-def draw_modulators(
-    pictures: Sequence[Tensor], names: Sequence[str], maps: Sequence[Sequence[ModulatorMap]]
-) -> Figure:
-    """A row per image: the image, then the modulator of each stage, each on its own scale."""
+    Args:
+        pictures: At least one.
+        maps: Of each picture, see :func:`modulator_maps`.
+    """
     with plotting.style():
         columns = len(maps[0]) + 1
         figure = Figure(figsize=(1.6 * columns, 1.7 * len(pictures)))
-        rows = figure.subplots(len(pictures), columns, squeeze=False)
-        for row, picture, name, own in zip(rows, pictures, names, maps, strict=True):
-            draw_picture(row[0], picture, name)
-            for axes, modulator in zip(row[1:], own, strict=True):
-                figure.colorbar(draw_map(axes, modulator), ax=axes, shrink=0.8)
-    return figure
-
-
-def table(names: Sequence[str], maps: Sequence[Sequence[ModulatorMap]]) -> list[dict[str, Any]]:
-    """What :func:`draw_modulators` draws, one row per position."""
-    return [
+        grid = figure.subplots(len(pictures), columns, squeeze=False)
+        for row, picture, of_picture in zip(grid, pictures, maps, strict=True):
+            plotting.draw_pixels(row[0], picture.pixels, picture.name)
+            for axes, modulator in zip(row[1:], of_picture, strict=True):
+                axes.grid(False)
+                image = axes.imshow(modulator.strength, cmap='cividis', interpolation='nearest')
+                axes.set_title(f'stage {modulator.stage}, block {modulator.block}')
+                axes.set_axis_off()
+                figure.colorbar(image, ax=axes, shrink=0.8)
+    rows = [
         {
-            'image': name,
+            'image': picture.name,
             'stage': modulator.stage,
             'block': modulator.block,
             'row': i,
             'column': j,
             'root mean square of m': round(float(value), 6),
         }
-        for name, own in zip(names, maps, strict=True)
-        for modulator in own
+        for picture, of_picture in zip(pictures, maps, strict=True)
+        for modulator in of_picture
         for (i, j), value in np.ndenumerate(modulator.strength)
     ]
+    return Drawing(
+        name='modulators',
+        title='Modulators over images',
+        figure=figure,
+        rows=rows,
+        shows=(
+            'The modulator m of y = Wo (q * m) in the last SPAM block of each stage: its root '
+            'mean square over the channels at every position. Each map has its own color scale.'
+        ),
+        shows_not='What the mixer passes on: that depends on sign, channel and query, too.',
+    )

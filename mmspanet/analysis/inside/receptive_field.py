@@ -1,4 +1,4 @@
-"""Effective receptive fields: which pixels the center of a feature map answers to.
+"""Effective receptive fields: which pixels the center of a feature map depends on.
 
 After Luo, Li, Urtasun and Zemel, "Understanding the Effective Receptive Field in Deep
 Convolutional Neural Networks" (NeurIPS 2016, arXiv 1701.04128): the gradient of the central
@@ -17,11 +17,13 @@ import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from torch import Tensor, nn
 
 from mmspanet.analysis import plotting
+from mmspanet.analysis.plotting import Drawing
 
-from .blocks import as_map, watched
+from .blocks import as_map, record_outputs
 
 CELL = 4  # pixels a side of the squares that gradients are kept for, the stride of most stems
 
@@ -44,37 +46,13 @@ class ReceptiveField:
     gradient: np.ndarray
 
     def area(self, share: float) -> float:
-        """The smallest part of the image, 0 to 1, that holds ``share`` of the squared gradient."""
+        """Find the smallest part of the image that holds ``share`` of the squared gradient.
+
+        Both are fractions of 0 to 1.
+        """
         energy = np.sort(self.gradient.ravel() ** 2)[::-1]
         within = np.cumsum(energy) / energy.sum()
         return float(np.searchsorted(within, share - 1e-9) + 1) / energy.size
-
-
-def stage_ends(
-    backbone: nn.Module, blocks: Mapping[str, nn.Module], image: Tensor
-) -> dict[str, nn.Module]:
-    """The last block of every stage, a stage being a run of blocks of one map size.
-
-    Args:
-        backbone: The network.
-        blocks: Its blocks, see :func:`.blocks.find_blocks`.
-        image: A normalized image, (1, 3, H, W), to find the sizes with.
-    """
-    sizes: dict[str, tuple[int, ...]] = {}
-    size = (image.shape[2], image.shape[3])
-
-    def see(path: str, output: Any) -> None:
-        sizes[path] = tuple(as_map(output, size).shape[2:])
-
-    with torch.no_grad(), watched(dict(blocks), see):
-        backbone(image)
-    paths = list(sizes)
-    ends = [
-        path
-        for path, after in zip(paths, [*paths[1:], None], strict=True)
-        if after is None or sizes[after] != sizes[path]
-    ]
-    return {path: blocks[path] for path in ends}
 
 
 def receptive_fields(
@@ -84,16 +62,19 @@ def receptive_fields(
     cell: int = CELL,
     seed: int = 0,
 ) -> list[ReceptiveField]:
-    """Effective receptive field of the center of each block's output, averaged over images.
+    """Measure the effective receptive field of the center of each block's output.
 
-    One forward pass per image and one backward pass per block and image.
+    Takes one forward pass per image and one backward pass per block and image.
 
     Args:
         backbone: Called with each image.
-        blocks: The blocks, see :func:`stage_ends`.
+        blocks: The blocks, see :func:`.blocks.stage_ends`.
         images: Normalized images of one size, (1, 3, H, W) each.
         cell: Side in pixels of the squares that the gradient is kept for.
         seed: Of the channels' random signs.
+
+    Returns:
+        One field per block, averaged over the images.
 
     Raises:
         ValueError: If there is no image.
@@ -122,17 +103,17 @@ def _central_outputs(
     image: Tensor,
     generator: torch.Generator,
 ) -> dict[str, Tensor]:
-    """The central position of each block's output, its channels summed with random signs."""
+    """Sum the channels of each output's central position with random signs."""
     size = (image.shape[2], image.shape[3])
     outputs: dict[str, Tensor] = {}
 
-    def see(path: str, output: Any) -> None:
+    def record(path: str, output: Any) -> None:
         maps = as_map(output, size)
         column = maps[0, :, maps.shape[2] // 2, maps.shape[3] // 2]
         signs = torch.randint(2, column.shape, generator=generator) * 2 - 1
         outputs[path] = (column * signs.to(column)).sum()
 
-    with torch.enable_grad(), watched(dict(blocks), see):
+    with torch.enable_grad(), record_outputs(blocks, record):
         backbone(image)
     return outputs
 
@@ -142,45 +123,24 @@ def _sum_over_cells(energy: Tensor, cell: int) -> Tensor:
     return F.avg_pool2d(energy[None], cell, ceil_mode=True, divisor_override=1)[0]
 
 
-def draw_field(axes: Axes, field: ReceptiveField, title: str) -> Any:
-    """One field on a logarithmic color scale of four decades; the drawn image.
+def draw_fields(models: Mapping[str, Sequence[ReceptiveField]]) -> Drawing:
+    """Draw a row per model and a column per stage.
 
-    The title gives the smallest part of the image with half of the squared gradient.
+    Args:
+        models: Fields by the model's title.
     """
-    axes.grid(False)
-    height, width = (n * field.cell for n in field.gradient.shape)
-    image = axes.imshow(
-        np.log10(np.maximum(field.gradient, 1e-4)),
-        extent=(0, width, height, 0),
-        cmap='cividis',
-        vmin=-4,
-        vmax=0,
-        interpolation='nearest',
-    )
-    axes.set(xticks=[0, width], yticks=[0, height])
-    axes.set_title(f'{title}\nhalf in {100 * field.area(0.5):.2g} %')
-    return image
-
-
-def draw_fields(models: Mapping[str, Sequence[ReceptiveField]]) -> Figure:
-    """A row per model, a column per stage."""
     with plotting.style():
         columns = max(len(fields) for fields in models.values())
         figure = Figure(figsize=(2.3 * columns, 2.5 * len(models)))
-        rows = figure.subplots(len(models), columns, squeeze=False)
-        for row, (name, fields) in zip(rows, models.items(), strict=True):
+        grid = figure.subplots(len(models), columns, squeeze=False)
+        for row, (name, fields) in zip(grid, models.items(), strict=True):
             for axes, field in zip(row, fields, strict=False):
-                image = draw_field(axes, field, f'stage {field.stage}')
+                image = _draw_field(axes, field)
             row[0].set_ylabel(name.replace(' (', '\n('))
             for axes in row[len(fields) :]:
                 axes.remove()
-        figure.colorbar(image, ax=rows, label='log10 gradient', shrink=0.8)
-    return figure
-
-
-def table(models: Mapping[str, Sequence[ReceptiveField]]) -> list[dict[str, Any]]:
-    """What :func:`draw_fields` draws, one row per cell."""
-    return [
+        figure.colorbar(image, ax=grid, label='log10 gradient', shrink=0.8)
+    rows = [
         {
             'model': name,
             'stage': field.stage,
@@ -192,3 +152,38 @@ def table(models: Mapping[str, Sequence[ReceptiveField]]) -> list[dict[str, Any]
         for field in fields
         for (i, j), value in np.ndenumerate(field.gradient)
     ]
+    return Drawing(
+        name='receptive_field',
+        title='Effective receptive fields',
+        figure=figure,
+        rows=rows,
+        shows=(
+            'How strongly the central position at the end of each stage depends on each part of '
+            'the image: the size of the gradient (Luo et al., NeurIPS 2016), averaged over images '
+            'and random signs of the channels, over cells of 4 pixels. The colors are '
+            'logarithmic: yellow is the largest value, dark blue a ten-thousandth of it. Above '
+            'each map stands the smallest part of the image that holds half of the squared '
+            'gradient.'
+        ),
+        shows_not=(
+            'Which content the model uses: the gradient is a linear approximation at these '
+            'images. With random weights the figure shows the architecture alone.'
+        ),
+    )
+
+
+def _draw_field(axes: Axes, field: ReceptiveField) -> AxesImage:
+    """Draw one field on a logarithmic color scale of four decades."""
+    axes.grid(False)
+    height, width = (n * field.cell for n in field.gradient.shape)
+    image = axes.imshow(
+        np.log10(np.maximum(field.gradient, 1e-4)),
+        extent=(0, width, height, 0),
+        cmap='cividis',
+        vmin=-4,
+        vmax=0,
+        interpolation='nearest',
+    )
+    axes.set(xticks=[0, width], yticks=[0, height])
+    axes.set_title(f'stage {field.stage}\nhalf in {100 * field.area(0.5):.2g} %')
+    return image

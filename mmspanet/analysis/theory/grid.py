@@ -3,13 +3,14 @@
 The nodes are the H x W positions of a feature map in row-major order, N = H * W. The paper
 (arXiv 2503.23947) puts convolution and self-attention into one graph-spectral frame: patches are
 nodes, a convolution is a weighted sum of shift matrices, attention is a dense row-stochastic
-matrix. It is ours, and not known from the paper, how that is made definite here: the grid
-graph and its k x k window, both boundaries, both Laplacians and all normalizations.
+matrix. The paper does not specify the details; these choices are ours: the grid graph and its
+k x k window, both boundaries, both Laplacians and all normalizations.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse.csgraph
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -25,8 +26,8 @@ class Grid:
     Attributes:
         height: H, in nodes.
         width: W, in nodes.
-        periodic: Whether opposite borders are joined (a torus: circular padding). Else nodes
-            beyond the border do not exist (zero padding).
+        periodic: Whether opposite borders are joined (a torus: circular padding). Otherwise
+            nodes beyond the border do not exist (zero padding).
     """
 
     height: int
@@ -39,9 +40,9 @@ class Grid:
         return self.height * self.width
 
     def radial_frequency(self) -> Array:
-        """|omega| / pi of every DFT frequency, (H, W) in fftfreq order, in fractions of Nyquist.
+        """Compute |omega| / pi of every DFT frequency, (H, W) in fftfreq order.
 
-        1 is the Nyquist frequency along an axis; the corners reach sqrt(2).
+        1 is the Nyquist frequency along one axis; sqrt(2), the diagonal, is a checkerboard.
         """
         y = 2 * np.fft.fftfreq(self.height)
         x = 2 * np.fft.fftfreq(self.width)
@@ -49,13 +50,17 @@ class Grid:
 
 
 def ring_numbers(frequency: Array, bins: int) -> NDArray[np.int64]:
-    """The ring of each frequency, ``bins`` rings per unit; ring 0 is zero frequency alone."""
+    """Number the rings, ``bins`` per unit of frequency; ring 0 is zero frequency alone."""
     ring = np.rint(frequency * bins).astype(np.int64)
     return np.where(frequency > 0, np.maximum(ring, 1), 0)
 
 
 def window_stencil(window: int) -> Array:
-    """The stencil of the k-window graph: ones over (k, k), k odd, but for the center."""
+    """Make the stencil of the k-window graph: ones over (k, k), k odd, except the center.
+
+    Raises:
+        ValueError: If ``window`` is even.
+    """
     if window % 2 == 0:
         raise ValueError(f'window={window} must be odd, so that it has a center.')
     stencil = np.ones((window, window))
@@ -64,7 +69,7 @@ def window_stencil(window: int) -> Array:
 
 
 def convolution_matrix(kernel: Array, grid: Grid) -> Array:
-    """M = sum_ab w_ab S_ab, with the shift matrices S_ab of the grid: (N, N).
+    """Build M = sum_ab w_ab S_ab, with the shift matrices S_ab of the grid: (N, N).
 
     ``(M x)[p] = sum_a w[a] x[p + a]``, what a deep-learning library calls convolution, padded
     with zeros, or circularly where the grid is periodic. On a periodic grid M is
@@ -86,7 +91,7 @@ def convolution_matrix(kernel: Array, grid: Grid) -> Array:
 
 
 def transfer_function(kernels: Array, grid: Grid) -> NDArray[np.complex128]:
-    """H(omega) = sum_a w[a] exp(i omega a), the response of convolutions on the torus.
+    """Compute H(omega) = sum_a w[a] exp(i omega a), the response of convolutions on the torus.
 
     The DFT vectors exp(i omega p) are eigenvectors of every convolution matrix of a periodic
     grid and H(omega) are its eigenvalues, found in O(N log N).
@@ -105,15 +110,20 @@ def transfer_function(kernels: Array, grid: Grid) -> NDArray[np.complex128]:
 
 
 def laplacian(adjacency: Array, normalized: bool = False) -> Array:
-    """The combinatorial D - A or the normalized I - D^-1/2 A D^-1/2 of a symmetric A, (N, N)."""
-    degree = adjacency.sum(axis=1)
-    if not normalized:
-        return np.diag(degree) - adjacency
-    return np.eye(len(degree)) - adjacency / np.sqrt(np.outer(degree, degree))
+    """Compute the Laplacian of a graph: D - A, or I - D^-1/2 A D^-1/2 if normalized.
+
+    Args:
+        adjacency: Symmetric edge weights A without loops, (N, N).
+        normalized: Whether to normalize by the nodes' degrees D.
+
+    Returns:
+        (N, N).
+    """
+    return scipy.sparse.csgraph.laplacian(adjacency, normed=normalized)
 
 
 def torus_eigenvalues(stencil: Array, grid: Grid, normalized: bool = False) -> Array:
-    """The Laplacian eigenvalues of a torus, one per DFT vector, (H, W), in O(N log N).
+    """Compute the Laplacian eigenvalues of a torus, one per DFT vector, (H, W), in O(N log N).
 
     ``lambda(omega) = sum_a s[a] (1 - cos(omega a))``, over ``sum_a s[a]`` if normalized, for a
     point-symmetric stencil s of edge weights.

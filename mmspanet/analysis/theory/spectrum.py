@@ -1,12 +1,12 @@
-"""How an operator on a grid answers to frequencies, in the 2-D DFT or a Laplacian's eigenbasis.
+"""The frequency response of an operator on a grid, in the 2-D DFT or a Laplacian's eigenbasis.
 
-Two responses are told apart, both ours. For a unit vector u of a frequency,
+Two responses are distinguished, both ours. For a unit vector u of a frequency,
 
-- the *gain* ``||M u||`` is what comes out of u, at whatever frequency;
+- the *gain* ``||M u||`` is all that comes out, at whatever frequency;
 - the *diagonal* ``|u* M u|`` is what comes out at u itself, the part of M that is a filter.
 
 For a convolution on a torus and DFT vectors both are ``|H(omega)|``. Attention also scatters u
-into other frequencies: there the gain is the larger one.
+into other frequencies, so its gain is larger than its diagonal.
 """
 
 from dataclasses import dataclass, replace
@@ -35,15 +35,15 @@ class Response:
     multiplicity: Array
 
     def energy_above(self, frequency: float = 0.5) -> Array:
-        """Share of gain^2, the answer to white noise, that is of above ``frequency``: (...)."""
+        """Fraction of the output energy, for white noise, above ``frequency``: (...)."""
         energy = self.gain**2 * self.multiplicity
         return energy[..., self.frequency > frequency].sum(axis=-1) / energy.sum(axis=-1)
 
     def high_pass_share(self, frequency: float = 0.5) -> Array:
-        """Mean gain^2 above ``frequency``, over the sum of it and the mean below: (...).
+        """Mean gain^2 above ``frequency``, divided by the sum of the means above and below: (...).
 
         1/2 for the identity, 0 for a perfect low-pass and 1 for a perfect high-pass, however many
-        frequencies either side has; 1 minus it is the low-pass share.
+        frequencies there are on either side. The low-pass share is 1 minus this.
         """
         above = self.frequency > frequency
         low, high = (
@@ -53,10 +53,10 @@ class Response:
         return high / (low + high)
 
     def high_frequency_gain(self, frequency: float = 0.5) -> Array:
-        """Root mean square gain above ``frequency``, over the gain at zero frequency: (...).
+        """Root mean square gain above ``frequency``, divided by the gain at zero frequency: (...).
 
-        Unlike the shares it falls with the window of random non-negative weights, too: 0 for
-        uniform attention, 1 for the identity, infinite where zero frequency is removed.
+        Unlike the shares it also falls with the window of random non-negative weights. It is 0
+        for uniform attention, 1 for the identity, and infinite where zero frequency is removed.
         """
         above = self.frequency > frequency
         energy = np.average(self.gain[..., above] ** 2, axis=-1, weights=self.multiplicity[above])
@@ -64,12 +64,12 @@ class Response:
             return np.sqrt(energy) / self.gain[..., self.frequency == 0].mean(axis=-1)
 
     def centroid(self) -> Array:
-        """The spectral centroid: mean frequency, weighted with the energy: (...)."""
+        """The spectral centroid, the mean frequency weighted with the energy: (...)."""
         energy = self.gain**2 * self.multiplicity
         return energy @ self.frequency / energy.sum(axis=-1)
 
     def profile(self, bins: int) -> tuple[Array, Array]:
-        """Root mean square gain in rings of frequencies.
+        """Compute the root mean square gain in rings of frequencies.
 
         Args:
             bins: Rings per unit of frequency; zero frequency has one of its own.
@@ -82,12 +82,12 @@ class Response:
         return number / bins, np.sqrt(self.gain**2 @ member / member.sum(axis=0))
 
     def relative(self) -> 'Response':
-        """The same, scaled so that white noise keeps its energy, as the identity does."""
+        """Scale the response so that white noise keeps its energy, as the identity does."""
         scale = np.sqrt(np.average(self.gain**2, axis=-1, weights=self.multiplicity))[..., None]
         return replace(self, gain=self.gain / scale, diagonal=self.diagonal / scale)
 
     def filter_part(self) -> 'Response':
-        """The part that stays at its frequency, the diagonal, as a response of its own.
+        """Take the part that stays at its frequency, the diagonal, as a response of its own.
 
         In the DFT basis it is the response of the circular convolution nearest to the operator.
         """
@@ -95,21 +95,21 @@ class Response:
 
 
 def circulant_response(kernels: Array, grid: Grid) -> Response:
-    """The DFT response of convolutions with (..., kh, kw) kernels on the torus, in O(N log N)."""
+    """Compute the DFT response of (..., kh, kw) kernels on the torus, in O(N log N)."""
     return filter_response(np.abs(transfer_function(kernels, grid)), grid)
 
 
 def filter_response(gain: Array, grid: Grid) -> Response:
-    """The response of filters with the given gain, (..., H, W) in fftfreq order, at least 0."""
+    """Make the response of filters with the given gain, (..., H, W) in fftfreq order, >= 0."""
     flat = gain.reshape(*gain.shape[:-2], grid.nodes)
     return Response(grid.radial_frequency().ravel(), flat, flat, np.ones(grid.nodes))
 
 
 def dft_response(matrix: Array, grid: Grid) -> Response:
-    """The DFT response of any operator on the grid, (N, N), in O(N^2 log N).
+    """Compute the DFT response of any operator on the grid, (N, N), in O(N^2 log N).
 
-    The DFT vectors are eigenvectors on a torus only; of a bounded grid's operator this is the
-    response to plane waves that end at the border.
+    The DFT vectors are eigenvectors on a torus only. For an operator of a bounded grid this is
+    the response to plane waves that end at the border.
     """
     height, width = grid.height, grid.width
     y, x = np.divmod(np.arange(grid.nodes), width)
@@ -131,10 +131,10 @@ def dft_response(matrix: Array, grid: Grid) -> Response:
 
 
 def eigenbasis_response(matrix: Array, laplacian: Array) -> Response:
-    """The response of any operator in the eigenbasis of a Laplacian, both (N, N), in O(N^3).
+    """Compute the response of any operator in a Laplacian's eigenbasis, both (N, N), in O(N^3).
 
-    A repeated eigenvalue leaves its eigenvectors open, so there is one entry per different
-    eigenvalue: means over its eigenspace don't depend on the basis that the solver chose.
+    The eigenvectors of a repeated eigenvalue are not unique, so there is one entry per distinct
+    eigenvalue: means over its eigenspace do not depend on the basis that the solver chose.
     """
     eigenvalues, vectors = scipy.linalg.eigh(laplacian)
     answers = matrix @ vectors
@@ -162,7 +162,7 @@ def circulant_eigenbasis_response(
 
 
 def _by_eigenvalue(eigenvalues: Array, energy: Array, diagonal: Array) -> Response:
-    """Means over the entries of equal eigenvalues, which come sorted."""
+    """Average over the entries of equal eigenvalues, which are sorted."""
     largest = eigenvalues[-1]
     first = np.flatnonzero(np.diff(eigenvalues, prepend=-np.inf) > 1e-9 * largest)
     multiplicity = np.diff(first, append=len(eigenvalues))

@@ -16,7 +16,6 @@ from mmspanet.analysis.inside.feature_spectrum import (
     feature_spectrum,
     log_amplitude,
     radial_profile,
-    table,
 )
 from mmspanet.models import SPANetV2
 
@@ -138,10 +137,10 @@ def test_stages_and_strides_of_ours():
     ]
     assert [s.stage for s in spectra] == [1, 1, 2, 3, 4]
     assert [s.stride for s in spectra] == [4, 4, 8, 16, 32]
-    rows = table({'ours': spectra})
-    assert len(rows) == sum(len(s.frequency) for s in spectra)
-    assert rows[-1]['frequency in cycles per pixel'] == 0.5 / 32
-    assert len(draw_models({'ours': spectra}).axes) == 2
+    drawing = draw_models({'ours': spectra})
+    assert len(drawing.rows) == sum(len(s.frequency) for s in spectra)
+    assert drawing.rows[-1]['frequency in cycles per pixel'] == 0.5 / 32
+    assert len(drawing.figure.axes) == 2
 
 
 def test_diagonal_is_the_curve_of_park_and_kim():

@@ -7,9 +7,11 @@ from torch import nn
 
 from mmspanet.analysis.inside.modulators import modulator_maps
 from mmspanet.analysis.inside.spam_response import (
+    depthwise_kernels,
     find_backbone,
     head_responses,
     local_response,
+    mixer_inputs,
     rescaling_gain,
 )
 from mmspanet.analysis.inside.srf_gain import head_gains
@@ -24,6 +26,12 @@ from mmspanet.models import (
 )
 
 SMALL = dict(depths=(1, 1, 1, 1), channels=(8, 16, 32, 32))
+
+HYBRID = dict(
+    depths=(1, 1, 2, 1),
+    channels=(8, 16, 32, 64),
+    mixers=('SPAM', 'SPAM', 'MixAttention', 'Attention'),
+)
 
 
 @pytest.fixture
@@ -148,3 +156,25 @@ def test_deployed_models_can_be_looked_into(backbone):
         np.testing.assert_allclose(one.gain, two.gain, rtol=1e-12)
     for one, two in zip(maps, modulator_maps(backbone, image), strict=True):
         np.testing.assert_allclose(one.strength, two.strength, rtol=1e-3)
+
+
+def test_mixer_inputs_are_what_the_mixers_get():
+    hybrid = SPANetV2(HYBRID, input_size=64).eval()
+    inputs = mixer_inputs(hybrid, torch.randn(1, 3, 64, 64))
+    places = [(0, 0), (1, 0), (2, 0), (2, 1), (3, 0)]
+    assert [(i.stage, i.block) for i in inputs] == places
+    for item in inputs:
+        assert item.mixer is hybrid.stages[item.stage][item.block].token_mixer
+        assert item.x.shape == (1, HYBRID['channels'][item.stage], *[16 >> item.stage] * 2)
+        assert not item.mixer._forward_pre_hooks
+    # Features behind a LayerNorm of weight one.
+    assert inputs[2].x.mean(dim=1).abs().max() < 1e-5
+
+
+def test_depthwise_kernels_by_window():
+    hybrid = SPANetV2(HYBRID, input_size=64)
+    kernels = depthwise_kernels(hybrid)
+    # SPAM: 2 and 4 channels a head; MixAttention: 7 x 7 in two blocks of 32 channels.
+    assert {k: len(v) for k, v in kernels.items()} == {3: 6, 5: 6, 7: 70, 9: 6}
+    spam = hybrid.stages[0][0].token_mixer
+    np.testing.assert_allclose(kernels[9][:2], spam.convs[3].weight.detach()[:, 0])

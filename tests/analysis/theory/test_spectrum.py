@@ -1,33 +1,20 @@
-"""The graph-spectral frame against closed forms, and its fast paths against dense eigenvectors."""
+"""Responses against closed forms, and the fast paths against dense eigenvectors."""
 
 import numpy as np
 import pytest
-import scipy.fft
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.ndimage import correlate
+from hypothesis import given
 
 from mmspanet.analysis.theory.grid import (
     CROSS,
     Grid,
     convolution_matrix,
     laplacian,
-    torus_eigenvalues,
-    transfer_function,
     window_stencil,
 )
 from mmspanet.analysis.theory.operators import (
     attention_matrix,
-    attention_of,
     box_kernel,
-    distance_logits,
-    gaussian_kernel,
     laplacian_kernel,
-    partition_mask,
-    random_kernels,
-    random_logits,
-    window_mask,
 )
 from mmspanet.analysis.theory.spectrum import (
     Response,
@@ -37,198 +24,8 @@ from mmspanet.analysis.theory.spectrum import (
     eigenbasis_response,
     filter_response,
 )
-from mmspanet.models import Attention, MixAttention
 
-QUICK = settings(max_examples=25, deadline=None)
-
-TORUS = Grid(6, 9, periodic=True)
-BOUNDED = Grid(6, 9, periodic=False)
-
-grids = st.builds(Grid, st.integers(3, 7), st.integers(3, 7), st.booleans())
-odd = st.sampled_from([1, 3, 5, 7])
-seeds = st.integers(0, 2**32 - 1)
-
-
-def kernel_of(seed, height, width):
-    return np.random.default_rng(seed).standard_normal((height, width))
-
-
-def dft_vectors(grid):
-    """Unit-norm DFT vectors as columns, (N, N)."""
-    y, x = (scipy.fft.fft(np.eye(n), norm='ortho').conj() for n in (grid.height, grid.width))
-    return np.kron(y, x)
-
-
-# --- operators ------------------------------------------------------------------------------
-
-
-@QUICK
-@given(grids, odd, odd, seeds)
-def test_convolution_matrix_is_scipys_correlation(grid, height, width, seed):
-    kernel, image = kernel_of(seed, height, width), kernel_of(seed + 1, grid.height, grid.width)
-    expected = correlate(image, kernel, mode='grid-wrap' if grid.periodic else 'grid-constant')
-    given = convolution_matrix(kernel, grid) @ image.ravel()
-    np.testing.assert_allclose(given, expected.ravel(), atol=1e-12)
-
-
-@QUICK
-@given(st.integers(3, 6), st.integers(3, 6), odd, odd, seeds)
-def test_dft_vectors_diagonalize_convolutions_on_the_torus(height, width, kh, kw, seed):
-    grid, kernel = Grid(height, width, periodic=True), kernel_of(seed, kh, kw)
-    vectors = dft_vectors(grid)
-    diagonal = vectors.conj().T @ convolution_matrix(kernel, grid) @ vectors
-    expected = np.diag(transfer_function(kernel, grid).ravel())
-    np.testing.assert_allclose(diagonal, expected, atol=1e-12)
-
-
-def test_box_window_is_a_product_of_dirichlet_kernels():
-    def dirichlet(n, k):
-        omega = 2 * np.pi * np.arange(1, n) / n
-        return np.concatenate([[1.0], np.sin(k * omega / 2) / (k * np.sin(omega / 2))])
-
-    expected = np.outer(dirichlet(12, 5), dirichlet(15, 5))
-    transfer = transfer_function(box_kernel(5), Grid(12, 15, periodic=True))
-    np.testing.assert_allclose(transfer, expected, atol=1e-12)
-
-
-def test_even_kernels_and_windows_are_refused():
-    with pytest.raises(ValueError, match='3 x 4'):
-        transfer_function(np.ones((3, 4)), TORUS)
-    with pytest.raises(ValueError, match='window=4'):
-        window_stencil(4)
-
-
-@pytest.mark.parametrize('kernel', [box_kernel(5), gaussian_kernel(5, 1.2)])
-def test_averages_keep_the_mean_and_laplacians_remove_it(kernel):
-    assert kernel.sum() == pytest.approx(1)
-    assert laplacian_kernel(5).sum() == pytest.approx(0)
-
-
-def test_gaussian_kernel_falls_with_the_distance():
-    kernel = gaussian_kernel(5, sigma=2)
-    assert kernel[2, 4] / kernel[2, 2] == pytest.approx(np.exp(-0.5))
-    assert kernel[0, 0] / kernel[2, 2] == pytest.approx(np.exp(-1))
-
-
-def test_random_kernels_have_unit_norm_and_signs_only_when_asked_for():
-    signed, unsigned = (
-        random_kernels(np.random.default_rng(0), 50, 5, signed) for signed in (True, False)
-    )
-    np.testing.assert_allclose((signed**2).sum(axis=(1, 2)), 1)
-    assert (signed < 0).any()
-    np.testing.assert_allclose(unsigned, np.abs(signed))
-
-
-@pytest.mark.parametrize('grid', [TORUS, BOUNDED])
-def test_windowed_uniform_attention_is_the_mean_over_the_window(grid):
-    mask = window_mask(grid, 3)
-    matrix = attention_matrix(np.zeros((grid.nodes, grid.nodes)), mask)
-    counts = mask.sum(axis=1)
-    np.testing.assert_allclose(
-        matrix, convolution_matrix(np.ones((3, 3)), grid) / counts[:, None], atol=1e-15
-    )
-    # A corner has 4 nodes in reach, an edge 6; a torus has neither.
-    assert set(counts) == ({9} if grid.periodic else {4, 6, 9})
-
-
-def test_window_masks_larger_than_the_grid_reach_all_of_it():
-    assert window_mask(TORUS, 11).all()
-    assert window_mask(BOUNDED, 17).all()
-
-
-def test_partition_mask_averages_each_window_by_itself():
-    grid = Grid(4, 6, periodic=False)
-    matrix = attention_matrix(np.zeros((24, 24)), partition_mask(grid, 2))
-    image = np.random.default_rng(0).random((4, 6))
-    means = image.reshape(2, 2, 3, 2).mean(axis=(1, 3))
-    np.testing.assert_allclose(
-        (matrix @ image.ravel()).reshape(4, 6), np.kron(means, np.ones((2, 2)))
-    )
-
-
-def test_distance_logits_are_a_wrapped_gaussian_window():
-    grid = Grid(9, 9, periodic=True)
-    matrix = attention_matrix(distance_logits(grid, sigma=1.5))
-    np.testing.assert_allclose(matrix, convolution_matrix(gaussian_kernel(9, 1.5), grid))
-    corner_to_corner = distance_logits(Grid(4, 5, periodic=False), sigma=1.0)[0, -1]
-    assert corner_to_corner == -(3**2 + 4**2) / 2
-
-
-@QUICK
-@given(grids, seeds)
-def test_attention_rows_are_distributions(grid, seed):
-    logits = 30 * random_logits(np.random.default_rng(seed), grid)
-    matrix = attention_matrix(logits, window_mask(grid, 3))
-    np.testing.assert_allclose(matrix.sum(axis=1), 1)
-    assert (matrix[~window_mask(grid, 3)] == 0).all()
-
-
-def test_random_logits_have_unit_variance():
-    logits = random_logits(np.random.default_rng(0), Grid(20, 20, periodic=False))
-    assert logits.std() == pytest.approx(1, abs=0.02)
-
-
-@pytest.mark.parametrize('kind', [Attention, MixAttention])
-def test_attention_of_a_mixer_gives_back_what_it_computes(kind):
-    torch.manual_seed(0)
-    mixer = kind(64, (5, 6)).double()
-    x = 3 * torch.randn(2, 64, 5, 6, dtype=torch.double)
-    matrices = torch.from_numpy(attention_of(mixer, x))
-    with torch.no_grad():
-        qkv = mixer.qkv(x)
-        values = qkv[:, 128:].unflatten(1, (2, 32)).flatten(3)  # (B, heads, 32, N)
-        expected = mixer._attend(qkv).unflatten(1, (2, 32)).flatten(3)
-    torch.testing.assert_close(values @ matrices.transpose(2, 3), expected)
-
-
-# --- Laplacians -----------------------------------------------------------------------------
-
-
-def test_grid_graph_has_the_eigenvalues_and_cosine_vectors_of_two_paths():
-    graph_laplacian = laplacian(convolution_matrix(CROSS, BOUNDED))
-    path = [2 - 2 * np.cos(np.pi * np.arange(n) / n) for n in (6, 9)]
-    expected = np.add.outer(*path)
-    np.testing.assert_allclose(
-        np.linalg.eigvalsh(graph_laplacian), np.sort(expected.ravel()), atol=1e-12
-    )
-    image = np.random.default_rng(0).random((6, 9))
-    dct = scipy.fft.dctn(image, norm='ortho')
-    given = scipy.fft.dctn((graph_laplacian @ image.ravel()).reshape(6, 9), norm='ortho')
-    np.testing.assert_allclose(given, expected * dct, atol=1e-12)
-
-
-def test_torus_eigenvalues_in_closed_form():
-    y, x = (np.cos(2 * np.pi * np.arange(n) / n) for n in (6, 9))
-    cross = 4 - 2 * y[:, None] - 2 * x[None]
-    np.testing.assert_allclose(torus_eigenvalues(CROSS, TORUS), cross, atol=1e-12)
-    window = 9 - (1 + 2 * y[:, None]) * (1 + 2 * x[None])
-    np.testing.assert_allclose(torus_eigenvalues(window_stencil(3), TORUS), window, atol=1e-12)
-
-
-@QUICK
-@given(
-    st.integers(3, 7),
-    st.integers(3, 7),
-    st.sampled_from([CROSS, window_stencil(3)]),
-    st.booleans(),
-)
-def test_torus_eigenvalues_agree_with_the_dense_laplacian(height, width, stencil, normalized):
-    grid = Grid(height, width, periodic=True)
-    dense = np.linalg.eigvalsh(laplacian(convolution_matrix(stencil, grid), normalized))
-    fast = torus_eigenvalues(stencil, grid, normalized)
-    np.testing.assert_allclose(np.sort(fast.ravel()), dense, atol=1e-10)
-
-
-def test_normalized_laplacian_of_a_bounded_window_graph():
-    matrix = laplacian(convolution_matrix(window_stencil(5), BOUNDED), normalized=True)
-    eigenvalues, vectors = np.linalg.eigh(matrix)
-    assert eigenvalues[0] == pytest.approx(0, abs=1e-12)
-    assert eigenvalues[-1] < 2
-    degree = window_mask(BOUNDED, 5).sum(axis=1) - 1
-    np.testing.assert_allclose(np.abs(vectors[:, 0]), np.sqrt(degree / degree.sum()))
-
-
-# --- responses ------------------------------------------------------------------------------
+from .helpers import BOUNDED, QUICK, TORUS, dft_vectors, grids, kernel_of, seeds
 
 
 def assert_same(one: Response, two: Response):
@@ -304,9 +101,6 @@ def test_a_laplacian_answers_with_its_own_eigenvalues():
     eigenvalues = np.linalg.eigvalsh(matrix)
     np.testing.assert_allclose(response.gain, response.frequency * eigenvalues[-1], atol=1e-10)
     assert response.multiplicity.sum() == 54
-
-
-# --- summaries ------------------------------------------------------------------------------
 
 
 def test_summaries_of_a_batch_of_ideal_filters():

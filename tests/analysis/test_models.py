@@ -1,88 +1,15 @@
-"""Building what is looked at, and the stream of images."""
+"""Building the models that are looked at."""
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from mmspanet.analysis.images import batches, crop, evenly, find_images, keep, read_image, stretch
 from mmspanet.analysis.models import RANDOM, Normalization, build, build_from_config, read_config
 from mmspanet.errors import CheckpointError, InputError
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 SHAPES = str(CONFIGS / 'cls/spanetv2_shapes.py')
-
-
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory):
-    """Three images in folders: 40 x 30 red, 100 x 70 with a blue right half, 32 x 32 gray."""
-    root = tmp_path_factory.mktemp('images')
-    (root / 'a').mkdir()
-    Image.new('RGB', (40, 30), (255, 0, 0)).save(root / 'a' / '1.png')
-    halves = np.zeros((70, 100, 3), np.uint8)
-    halves[:, 50:, 2] = 255
-    Image.fromarray(halves).save(root / 'a' / '2.png')
-    Image.new('L', (32, 32), 128).save(root / 'b.jpg')
-    (root / 'notes.txt').write_text('no image')
-    return root
-
-
-def test_images_are_found_in_order(folder, tmp_path):
-    assert [p.name for p in find_images(folder)] == ['1.png', '2.png', 'b.jpg']
-    with pytest.raises(InputError, match='no images in'):
-        find_images(tmp_path)
-
-
-def test_evenly():
-    paths = [Path(str(i)) for i in range(10)]
-    assert [p.name for p in evenly(paths, 3)] == ['0', '3', '6']
-    assert evenly(paths, 99) == paths
-
-
-def test_policies(folder):
-    wide = folder / 'a' / '2.png'
-    cut = read_image(wide, crop, 35)
-    assert cut.shape == (3, 35, 35)
-    assert cut.dtype == torch.uint8
-    assert cut[2, 17, 0] == 0  # the middle square of 70 of 100 columns keeps both halves
-    assert cut[2, 17, -1] == 255
-    assert read_image(wide, stretch, 35).shape == (3, 35, 35)
-    own = read_image(wide, keep, 35)
-    assert own.shape == (3, 64, 96)
-    assert own[2, 0].tolist() == [0] * 48 + [255] * 48
-
-
-def test_small_images_are_kept_whole(folder):
-    """Below 32 pixels a side, the cut pads with black rather than leaving nothing."""
-    assert read_image(folder / 'a' / '1.png', keep, 0).shape == (3, 32, 32)
-
-
-def test_batches_hold_one_shape(folder):
-    paths = find_images(folder)
-    assert [b.shape[0] for b in batches(paths, 16, 2)] == [2, 1]
-    assert [tuple(b.shape) for b in batches(paths, 0, 8, keep)] == [
-        (1, 3, 32, 32),
-        (1, 3, 64, 96),
-        (1, 3, 32, 32),
-    ]
-
-
-def test_upright_by_exif(tmp_path):
-    image = Image.new('RGB', (8, 4))
-    exif = image.getexif()
-    exif[0x0112] = 6  # turned by 90 degrees
-    image.save(tmp_path / 'turned.jpg', exif=exif)
-    assert read_image(tmp_path / 'turned.jpg', lambda i, _: i, 0).shape == (3, 8, 4)
-
-
-def test_a_cut_file_is_named(tmp_path):
-    path = tmp_path / 'cut.png'
-    Image.effect_noise((64, 64), 50).save(path)
-    path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(InputError, match=r'cut\.png can not be read'):
-        read_image(path, crop, 8)
 
 
 def test_normalization_as_the_librarys():
