@@ -13,11 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mmengine.config import Config, DictAction
-
-from mmspanet.config_check import check_launcher, check_model, check_numbers
 from mmspanet.errors import (
     CheckpointError,
     DivergedError,
@@ -28,6 +25,9 @@ from mmspanet.errors import (
 )
 
 _USERS_ERRORS = (InputError, CheckpointError, DivergedError, WorkerError, WriteError)
+
+if TYPE_CHECKING:  # MMEngine loads PyTorch
+    from mmengine.config import Config
 
 
 @contextmanager
@@ -92,7 +92,7 @@ def add_cfg_options(parser: argparse.ArgumentParser, example: str) -> None:
     )
 
 
-class KeysAndValues(DictAction):
+class KeysAndValues(argparse.Action):
     """``KEY=VALUE ...`` as MMEngine reads it; anything else is an error of the command line."""
 
     def __call__(
@@ -103,17 +103,22 @@ class KeysAndValues(DictAction):
         option_string: str | None = None,
     ) -> None:
         """Take the values of one occurrence of the option."""
+        from mmengine.config import DictAction
+
         for value in values:
             if value.find('=') < 1:
                 raise argparse.ArgumentError(self, f'{value!r} is not of the form KEY=VALUE')
+        read = DictAction(self.option_strings, self.dest, nargs='+')
         try:
-            super().__call__(parser, namespace, values, option_string)
+            read(parser, namespace, values, option_string)
         except (AssertionError, SyntaxError, TypeError, ValueError) as error:
             raise argparse.ArgumentError(self, f'{" ".join(values)}: {error}') from error
 
 
-def run_config(args: argparse.Namespace) -> Config:
+def run_config(args: argparse.Namespace) -> 'Config':
     """Read the config of a run, given the arguments of :func:`add_run_options`."""
+    from mmspanet.config_check import check_launcher, check_model, check_numbers
+
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))  # where MMEngine reads it
     check_launcher(args.launcher)
     cfg = load_config(args.config, args.cfg_options)
@@ -128,7 +133,7 @@ def run_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
+def load_config(path: str, options: dict[str, Any] | None = None) -> 'Config':
     """Read a config file and merge the ``--cfg-options``.
 
     Raises:
@@ -137,6 +142,8 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
     """
     if not Path(path).is_file():
         raise InputError(f'The config {path} does not exist: see configs/ for ours.')
+    from mmengine.config import Config
+
     try:
         _check_imports(path)
         cfg = Config.fromfile(path)

@@ -102,7 +102,7 @@ def test_graph_spectrum(tmp_path):
         *('--grid', 8, '--windows', 3, 5, '--kernels', 9, '--heads', 2),
         *('--out-dir', tmp_path),
     )
-    run('graph_spectrum.py', CONFIG, *options)
+    tool('graph_spectrum.py', CONFIG, *options)
     names = ('windows', 'summaries', 'signs', 'eigenbasis', 'spam')
     assert {p.name for p in tmp_path.iterdir()} == {
         f'{name}.{kind}' for name in names for kind in ('png', 'svg', 'csv')
@@ -129,7 +129,7 @@ def test_errors_are_one_line(arguments, said, data):
 
 
 def test_windows_are_odd():
-    log = run('graph_spectrum.py', '--windows', 4, status=1)
+    log = tool('graph_spectrum.py', '--windows', 4, status=1)
     assert log == 'error: --windows 4 must be odd, from 3 to less than --grid 28.\n'
 
 
@@ -145,14 +145,8 @@ def test_windows_are_odd():
     ],
 )
 def test_help_loads_no_torch(script):
-    process = subprocess.run(
-        [sys.executable, '-X', 'importtime', ROOT / 'tools/analysis_tools' / script, '--help'],
-        env=os.environ | dict(PYTHONPATH=str(ROOT)),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    loaded = {line.split('|')[-1].strip() for line in process.stderr.splitlines()}
+    log = run(['-X', 'importtime', f'tools/analysis_tools/{script}', '--help'])
+    loaded = {line.split('|')[-1].strip() for line in log.splitlines()}
     assert 'argparse' in loaded
     assert 'torch' not in loaded
 

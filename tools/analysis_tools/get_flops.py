@@ -9,12 +9,12 @@ each box head and 100 in each mask head, the rule of the field's tables.
 import argparse
 import json
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
+from typing import TYPE_CHECKING
 
 from mmspanet import cli
-from mmspanet.analysis.costs import KINDS, ModuleCost, count_config, default_shape
+
+if TYPE_CHECKING:  # it loads PyTorch
+    from mmspanet.analysis.costs import ModuleCost
 
 # What is added to the total with each kind.
 SUMS = (
@@ -38,22 +38,29 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def show(costs: list[ModuleCost], depth: int) -> None:
-    table = Table('module', 'params M', *(f'{kind} G' for kind in KINDS))
+def show(costs: 'list[ModuleCost]', depth: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    kinds = list(costs[0].macs)
+    table = Table('module', 'params M', *(f'{kind} G' for kind in kinds))
     for cost in costs:
         if cost.name.count('.') < depth:
-            macs = (f'{cost.macs[kind] / 1e9:.2f}' for kind in KINDS)
+            macs = (f'{cost.macs[kind] / 1e9:.2f}' for kind in kinds)
             table.add_row(cost.name or 'whole model', f'{cost.params / 1e6:.2f}', *macs)
     console = Console(width=120)
     console.print(table)
     total = 0.0
-    for kind, said in zip(KINDS, SUMS, strict=True):
+    for kind, name in zip(kinds, SUMS, strict=True):
         total += costs[0].macs[kind] / 1e9
-        console.print(f'{said:<48}{total:10.2f} G MACs')
+        console.print(f'{name:<48}{total:10.2f} G MACs')
 
 
 def main() -> None:
     args = parse_args()
+    from mmspanet.analysis.costs import count_config, default_shape
+    from mmspanet.files import write_text
+
     cfg = cli.load_config(args.config, None)
     shape = tuple(args.shape) if args.shape else default_shape(cfg)
     costs = count_config(cfg, shape, args.deploy)
@@ -65,7 +72,7 @@ def main() -> None:
             shape=shape,
             modules=[dict(name=c.name, params=c.params, macs=c.macs) for c in costs],
         )
-        args.json.write_text(json.dumps(record, indent=1))
+        write_text(args.json, json.dumps(record, indent=1))
 
 
 if __name__ == '__main__':
