@@ -2,8 +2,6 @@
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +13,7 @@ from rich.progress import track
 from torch import Tensor
 
 from benchmarks.tables import machine
+from mmspanet import surroundings as machine_and_versions
 
 TOLERANCE = 1e-4
 
@@ -91,14 +90,10 @@ def summary(times: Mapping[str, Sequence[float]], base: str) -> list[dict[str, A
 
 def surroundings() -> dict[str, str]:
     """Machine and versions, for a record."""
-    if torch.cuda.is_available():
-        machine = torch.cuda.get_device_name()
-    else:
-        capability = torch.backends.cpu.get_cpu_capability()
-        machine = f'{os.cpu_count()} CPU cores ({capability}), {torch.get_num_threads()} threads'
+    versions = machine_and_versions.versions()
     return dict(
-        machine=machine, python=platform.python_version(), torch=str(torch.__version__),
-        date=time.strftime('%Y-%m-%d'),
+        machine=machine_and_versions.machine(), python=versions['python'],
+        torch=versions['torch'], date=time.strftime('%Y-%m-%d'),
     )  # fmt: skip
 
 

@@ -5,10 +5,11 @@ appended to leaderboard/reproduced.yml.
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+
+from jinja2 import Environment
 
 from dev.pages import fill
 from leaderboard import config_pages
@@ -90,8 +91,9 @@ def page(rows: list[Row]) -> str:
         tables={key: dict(title=title, size=size) for key, (title, size) in TABLES.items()},
         rows=[asdict(row) for row in rows],
     )
-    text = json.dumps(data, separators=(',', ':')).replace('</', '<\\/')
-    return TEMPLATE.read_text().replace('{{data}}', text)
+    environment = Environment(autoescape=True, keep_trailing_newline=True)
+    environment.policies['json.dumps_kwargs'] = dict(separators=(',', ':'))  # in our order
+    return environment.from_string(TEMPLATE.read_text()).render(data=data)
 
 
 def main() -> None:

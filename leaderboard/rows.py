@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tabulate import tabulate
 
 from mmspanet.apis.config_files import metrics_of, read_models
 
@@ -156,35 +157,30 @@ def _row_of_result(entry: dict[str, Any], by_config: dict[str, Row]) -> Row:
 
 
 def markdown_table(rows: list[Row], root: str) -> str:
-    """The rows of one table in Markdown; ``root`` leads from the page to the checkout's root."""
+    """Write the rows of one table in Markdown, with their notes below.
+
+    Args:
+        rows: Of one table.
+        root: Leads from the page to the checkout's root, such as ``../``.
+    """
     metrics = list(dict.fromkeys(name for row in rows for name in row.metrics))
-    heads = [
-        'model',
-        *metrics,
-        'params M',
-        'MACs G printed',
-        'recounted',
-        'counted',
-        'schedule',
-        'status',
-        'source',
+    cells = [
+        {
+            'model': row.name,
+            **{name: _metric(row.metrics.get(name)) for name in metrics},
+            'params M': _number(row.params),
+            'MACs G printed': _number(row.printed),
+            'recounted': _number(row.recounted),
+            'counted': _number(row.counted),
+            'schedule': row.schedule,
+            'status': row.status,
+            'source': _links(row, root),
+        }
+        for row in rows
     ]
-    lines = ['| ' + ' | '.join(heads) + ' |', '|---' * len(heads) + '|']
-    for row in rows:
-        cells = [
-            row.name,
-            *(_metric(row.metrics.get(name)) for name in metrics),
-            _number(row.params),
-            _number(row.printed),
-            _number(row.recounted),
-            _number(row.counted),
-            row.schedule,
-            row.status,
-            _links(row, root),
-        ]
-        lines.append('| ' + ' | '.join(cells) + ' |')
+    table = tabulate(cells, headers='keys', tablefmt='github', disable_numparse=True)
     notes = [f'- {row.name}: {row.notes}' for row in rows if row.notes]
-    return '\n'.join([*lines, *([''] if notes else []), *notes]) + '\n'
+    return '\n'.join([table, *([''] if notes else []), *notes]) + '\n'
 
 
 def markdown(rows: list[Row]) -> str:

@@ -1,4 +1,4 @@
-"""Draw what a run on Shapes learnt, its learning curve and its predictions, and sum it up."""
+"""Draw what a run on Shapes learned, its learning curve and its predictions, and sum it up."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ from mmspanet.datasets.shapes import CLASSES, SIZE
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt
 
-COLOURS = [(0, 159, 230), (233, 180, 86), (115, 158, 0), (0, 94, 213), (167, 121, 204)]  # BGR
+COLORS = [(0, 159, 230), (233, 180, 86), (115, 158, 0), (0, 94, 213), (167, 121, 204)]  # BGR
 ZOOM = 3  # the pictures' pixels per image pixel
 
 
@@ -52,11 +52,11 @@ def outlined(
     for code, label, text in zip(masks, labels, texts, strict=True):
         mask = coco_mask.decode(code)
         mask = cv2.resize(mask, canvas.shape[:2], interpolation=cv2.INTER_NEAREST)
-        colour = COLOURS[label]
+        color = COLORS[label]
         inside = mask.astype(bool)
-        canvas[inside] = (0.6 * canvas[inside] + 0.4 * np.array(colour)).astype(np.uint8)
+        canvas[inside] = (0.6 * canvas[inside] + 0.4 * np.array(color)).astype(np.uint8)
         outlines, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(canvas, outlines, -1, colour, 2)
+        cv2.drawContours(canvas, outlines, -1, color, 2)
         x, y, _, _ = cv2.boundingRect(mask)
         for thickness, ink in ((3, (0, 0, 0)), (1, (255, 255, 255))):
             place = (x, max(y - 4, 12))

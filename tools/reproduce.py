@@ -8,11 +8,8 @@ status: 0 reproduced, 2 not reproduced.
 
 import argparse
 import datetime
-import platform
-import subprocess
 import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import yaml
@@ -30,7 +27,6 @@ MEASURED = {
     'mIoU': ('mIoU', 1),
     'top-1': ('accuracy/top1', 1),
 }
-LIBRARIES = ('mmengine', 'mmcv', 'mmdet', 'mmsegmentation', 'mmpretrain')
 
 
 def parse_args() -> argparse.Namespace:
@@ -68,35 +64,6 @@ def compare(
     return compared
 
 
-def machine() -> str:
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f'{torch.get_num_threads()} CPU threads, {platform.machine()}'
-
-
-def versions() -> dict[str, str]:
-    import torch
-
-    found = dict(python=platform.python_version(), torch=str(torch.__version__))
-    for name in LIBRARIES:
-        for distribution in (f'onedl-{name.replace("mmdet", "mmdetection")}', name):
-            try:
-                found[distribution] = version(distribution)
-                break
-            except PackageNotFoundError:
-                continue
-    return found
-
-
-def commit(root: Path) -> str:
-    run = subprocess.run(
-        ['git', 'rev-parse', '--short', 'HEAD'], cwd=root, capture_output=True, text=True
-    )
-    return run.stdout.strip() or 'unknown'
-
-
 def record_path(root: Path, work_dir: str) -> Path:
     """Where the result is appended: to the leaderboard of a checkout, else in the work dir."""
     leaderboard = root / 'leaderboard'
@@ -114,7 +81,7 @@ def reproduce(args: argparse.Namespace) -> int:
     """
     from mmengine.dist import is_main_process
 
-    from mmspanet import checkpoints
+    from mmspanet import checkpoints, surroundings
     from mmspanet.apis.config_files import claimed_metrics
     from mmspanet.checkpoints.publish import file_hash
     from mmspanet.checkpoints.safe import guard_process
@@ -146,9 +113,9 @@ def reproduce(args: argparse.Namespace) -> int:
         tolerance=args.tolerance,
         metrics=compared,
         checkpoint=file_hash(file),
-        machine=machine(),
-        versions=versions(),
-        commit=commit(args.root),
+        machine=surroundings.machine(),
+        versions=surroundings.versions(),
+        commit=surroundings.commit(args.root),
         seconds=round(time.monotonic() - start),
         date=datetime.date.today().isoformat(),
     )

@@ -95,7 +95,8 @@ def make_subjects(
     for spec, checkpoint in pairs:
         models.append(build(spec, checkpoint or None, seed, size))
         size = size or models[0].input_size
-    pictures = [read_image(path, SIZE_POLICIES[policy], size) for path in paths]
+    side = size or models[0].input_size
+    pictures = [read_image(path, SIZE_POLICIES[policy], side) for path in paths]
     return [Subject(model, pictures, device) for model in models]
 
 

@@ -156,9 +156,9 @@ def draw_signs(
         ]
         if of_model:
             curves.append((right, kernels_name, of_model, plotting.PURPLE, 'D'))
-        for axes, name, sweep, color, marker in curves:
+        for axes, name, sweep, ink, marker in curves:
             values = {k: r.high_pass_share() for k, r in sweep.items()}
-            rows += _draw_quantiles(axes, values, grid, name, color, marker, 'high-pass share')
+            rows += _draw_quantiles(axes, values, grid, name, ink, marker, 'high-pass share')
         left.set_ylabel('high-pass share')
         left.set_ylim(0, 1)
         for axes in (left, right):
