@@ -139,7 +139,7 @@ def draw_fields(models: Mapping[str, Sequence[ReceptiveField]]) -> Drawing:
             row[0].set_ylabel(name.replace(' (', '\n('))
             for axes in row[len(fields) :]:
                 axes.remove()
-        figure.colorbar(image, ax=grid, label='log10 gradient', shrink=0.8)
+        figure.colorbar(image, ax=figure.axes, label='log10 gradient', shrink=0.8)
     rows = [
         {
             'model': name,

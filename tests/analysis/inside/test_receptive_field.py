@@ -67,3 +67,6 @@ def test_fields_of_a_backbone(backbone):
     drawing = receptive_field.draw_fields(dict(ours=fields))
     assert len(drawing.figure.axes) == 5
     assert len(drawing.rows) == 4 * 16 * 16
+    # A network with fewer stages stands below it, and one colorbar beside both.
+    drawing = receptive_field.draw_fields(dict(ours=fields, vit=fields[:1]))
+    assert len(drawing.figure.axes) == 4 + 1 + 1
