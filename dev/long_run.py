@@ -78,14 +78,15 @@ def training() -> Callable[[torch.Tensor], None]:
     return train
 
 
-STEPS = dict(inference=inference, training=training)
+Step = Callable[[torch.Tensor], None]
+STEPS: dict[str, Callable[[], Step]] = dict(inference=inference, training=training)
 
 
-def work(kind: str, pipe: Connection) -> None:
+def work(build_step: Callable[[], Step], pipe: Connection) -> None:
     """A process: for each size that comes in, CPU seconds of the step, memory and open files."""
     torch.set_num_threads(1)  # steady beside other work
     torch.manual_seed(0)
-    step = STEPS[kind]()
+    step = build_step()
     while (size := pipe.recv()) is not None:
         image = torch.rand(1, 3, *size)
         start = time.process_time()  # what other work takes of the core is not the process's
@@ -96,12 +97,12 @@ def work(kind: str, pipe: Connection) -> None:
 class Worker:
     """A process of :func:`work`, seen from outside."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, build_step: Callable[[], Step]) -> None:
         # Large blocks straight from the system: holes in glibc's heap would look like a leak.
         os.environ['MALLOC_MMAP_THRESHOLD_'] = '65536'
         context = multiprocessing.get_context('spawn')
         self.pipe, other = context.Pipe()
-        self.process = context.Process(target=work, args=(kind, other), daemon=True)
+        self.process = context.Process(target=work, args=(build_step, other), daemon=True)
         self.process.start()
 
     def step(self, size: tuple[int, int]) -> float:
@@ -118,7 +119,7 @@ class Worker:
 def watch(kind: str, iterations: int) -> dict[str, float]:
     """Figures of a process over ten equal parts; a second one runs three of them beside it."""
     part = list(sizes(iterations // 10))
-    old, rested = Worker(kind), Worker(kind)
+    old, rested = Worker(STEPS[kind]), Worker(STEPS[kind])
     for size in part:  # a process is slow until it has seen every size
         old.step(size)
         rested.step(size)

@@ -89,3 +89,35 @@ def free_port() -> str:
             except OSError:
                 continue
             return str(port)
+
+
+SHAPES_CONFIGS = dict(
+    det='configs/det/maskrcnn_spanetv2_shapes.py',
+    seg='configs/seg/upernet_spanetv2_shapes.py',
+    cls='configs/cls/spanetv2_shapes.py',
+)
+
+
+def shapes_options(task: str, root: Path) -> list[str]:
+    """--cfg-options that shorten a Shapes config to a few images."""
+    layout = dict(det='coco', seg='ade', cls='imagenet')[task]
+    data = root / layout
+    common = [
+        '--cfg-options',
+        *(f'{part}_dataloader.dataset.data_root={data}' for part in ('train', 'val', 'test')),
+        *(f'{part}_dataloader.num_workers=0' for part in ('train', 'val', 'test')),
+        *(f'{part}_dataloader.persistent_workers=False' for part in ('train', 'val', 'test')),
+        'train_dataloader.batch_size=4',
+        'default_hooks.logger.interval=1',
+    ]
+    if task == 'det':
+        annotations = data / 'annotations/instances_val2017.json'
+        common += [f'{part}_evaluator.ann_file={annotations}' for part in ('val', 'test')]
+    if task == 'seg':
+        return [
+            *common,
+            'train_cfg.max_iters=4',
+            'train_cfg.val_interval=4',
+            'default_hooks.checkpoint.interval=4',
+        ]
+    return [*common, 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1']

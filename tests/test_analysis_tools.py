@@ -11,25 +11,16 @@ CONFIG = 'configs/cls/spanetv2_shapes.py'
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope='module')
-def data(tmp_path_factory):
-    """A few Shapes images in ImageNet layout, written by the command."""
-    root = tmp_path_factory.mktemp('shapes')
-    run(['tools/make_shapes.py', 'imagenet', '--root', root, '--train', 16, '--val', 6])
-    return root / 'imagenet'
+@pytest.fixture(scope='session')
+def data(shapes_root):
+    """A few Shapes images in ImageNet layout."""
+    return shapes_root / 'imagenet'
 
 
-@pytest.fixture(scope='module')
-def checkpoint(data, tmp_path_factory):
+@pytest.fixture(scope='session')
+def checkpoint(trained):
     """The Shapes classifier after one epoch of 16 images."""
-    work_dir = tmp_path_factory.mktemp('run')
-    parts = ('train', 'val', 'test')
-    run(
-        ['tools/train.py', CONFIG, '--work-dir', work_dir, '--cfg-options',
-         *(f'{part}_dataloader.dataset.data_root={data}' for part in parts),
-         'train_dataloader.batch_size=8', 'train_cfg.max_epochs=1']
-    )  # fmt: skip
-    return work_dir / 'epoch_1.pth'
+    return trained('cls') / 'epoch_1.pth'
 
 
 def tool(script, *arguments, status=0):
@@ -46,7 +37,7 @@ def test_feature_spectrum_of_several_models(data, checkpoint, tmp_path):
         'feature_spectrum.py', f'{CONFIG}={checkpoint}', CONFIG, 'timm:convnext_atto',
         '--images', data / 'val', '--profile', 'diagonal', '--out-dir', tmp_path,
     )  # fmt: skip
-    assert '6 images of 64 x 64 pixels (crop), diagonal profile' in log
+    assert '4 images of 64 x 64 pixels (crop), diagonal profile' in log
     drawn = rows(tmp_path / 'feature_spectrum.csv')
     models = [
         'spanetv2_shapes',
@@ -62,7 +53,7 @@ def test_feature_spectrum_of_chosen_modules_at_their_own_size(data, tmp_path):
         'feature_spectrum.py', CONFIG, '--images', data / 'val', '--policy', 'keep',
         '--blocks', r'downsample_layers\.\d', '--out-dir', tmp_path,
     )  # fmt: skip
-    assert '6 images of their own size' in log
+    assert '4 images of their own size' in log
     paths = {row['path'] for row in rows(tmp_path / 'feature_spectrum.csv')}
     assert paths == {f'downsample_layers.{i}' for i in range(4)}
 

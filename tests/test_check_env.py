@@ -173,11 +173,8 @@ def run_check(*tasks: str, **env: str) -> subprocess.CompletedProcess:
 def test_it_needs_nothing_but_python(tmp_path):
     """Not even torch: it has to run where nothing else does."""
     (tmp_path / 'mmspanet').symlink_to(ROOT / 'mmspanet')
-    code = 'import sys; sys.path.insert(0, sys.argv.pop()); import runpy; ' + (
-        "runpy.run_module('mmspanet.check_env', run_name='__main__')"
-    )
-    command = [sys.executable, '-I', '-S', '-c', code, str(tmp_path)]
-    run = subprocess.run(command, capture_output=True, text=True)
+    command = [sys.executable, '-E', '-S', '-m', 'mmspanet.check_env']  # sees no site-packages
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 1
     assert 'detection       can NOT run' in run.stdout
     assert run.stdout.count('torch is missing. Mend it with:') == 1

@@ -13,65 +13,30 @@ import torch
 import yaml
 
 from mmspanet.checkpoints.reader import read_state_dict
-from tests.helpers import ROOT, free_port, run
+from tests.helpers import ROOT, SHAPES_CONFIGS, free_port, run, shapes_options
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope='session')
-def shapes_root(tmp_path_factory):
-    """A few Shapes images in all three layouts, written by the command."""
-    root = tmp_path_factory.mktemp('shapes')
-    run(['tools/make_shapes.py', '--root', str(root), '--train', '16', '--val', '4'])
-    return root
-
-
-def options(task: str, root: Path) -> list[str]:
-    """--cfg-options that shorten a Shapes config to a few images."""
-    layout = dict(det='coco', seg='ade', cls='imagenet')[task]
-    data = root / layout
-    common = [
-        '--cfg-options',
-        *(f'{part}_dataloader.dataset.data_root={data}' for part in ('train', 'val', 'test')),
-        *(f'{part}_dataloader.num_workers=0' for part in ('train', 'val', 'test')),
-        *(f'{part}_dataloader.persistent_workers=False' for part in ('train', 'val', 'test')),
-        'train_dataloader.batch_size=4',
-        'default_hooks.logger.interval=1',
-    ]
-    if task == 'det':
-        annotations = data / 'annotations/instances_val2017.json'
-        common += [f'{part}_evaluator.ann_file={annotations}' for part in ('val', 'test')]
-    if task == 'seg':
-        return [
-            *common,
-            'train_cfg.max_iters=4',
-            'train_cfg.val_interval=4',
-            'default_hooks.checkpoint.interval=4',
-        ]
-    return [*common, 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1']
-
-
-CONFIGS = dict(
-    det='configs/det/maskrcnn_spanetv2_shapes.py',
-    seg='configs/seg/upernet_spanetv2_shapes.py',
-    cls='configs/cls/spanetv2_shapes.py',
-)
 METRICS = dict(det='coco/segm_mAP', seg='mIoU', cls='accuracy/top1')
 
 
-@pytest.mark.parametrize('task', CONFIGS)
-def test_train_resume_and_test(task, shapes_root, tmp_path):
-    short = options(task, shapes_root)
-    log = run(['tools/train.py', CONFIGS[task], '--work-dir', tmp_path, *short])
-    assert METRICS[task] in log
-    checkpoint = (tmp_path / 'last_checkpoint').read_text()
+@pytest.mark.parametrize('task', SHAPES_CONFIGS)
+def test_resume_and_test(task, trained, shapes_root, tmp_path):
+    short = shapes_options(task, shapes_root)
+    work_dir = shutil.copytree(trained(task), tmp_path / 'run')
+    (scalars,) = work_dir.glob('*/vis_data/scalars.json')
+    assert METRICS[task] in scalars.read_text()
+    checkpoint = (work_dir / 'last_checkpoint').read_text()
     longer = {'seg': 'train_cfg.max_iters=8'}.get(task, 'train_cfg.max_epochs=2')
-    log = run(['tools/train.py', CONFIGS[task], '--work-dir', tmp_path, '--resume', *short, longer])
+    log = run(
+        ['tools/train.py', SHAPES_CONFIGS[task], '--work-dir', work_dir, '--resume', *short, longer]
+    )
     assert 'resumed epoch: 1' in log or 'resumed epoch: 0, iter: 4' in log
     out = tmp_path / ('maps' if task == 'seg' else 'predictions.pkl')
     log = run(
-        ['tools/test.py', CONFIGS[task], checkpoint, '--work-dir', tmp_path / 'test', '--out', out,
-         '--show-dir', tmp_path / 'pictures', *short]
+        ['tools/test.py', SHAPES_CONFIGS[task], checkpoint, '--work-dir', tmp_path / 'test',
+         '--out', out, '--show-dir', tmp_path / 'pictures', *short]
     )  # fmt: skip
     metrics = json.loads(next((tmp_path / 'test').glob('*/*.json')).read_text())
     assert METRICS[task] in metrics
@@ -81,19 +46,20 @@ def test_train_resume_and_test(task, shapes_root, tmp_path):
 
 
 @pytest.mark.parametrize('task', ['det', 'seg'])
-def test_test_time_augmentation(task, shapes_root, tmp_path):
-    short = options(task, shapes_root)
-    run(['tools/train.py', CONFIGS[task], '--work-dir', tmp_path, *short])
-    checkpoint = (tmp_path / 'last_checkpoint').read_text()
-    log = run(['tools/test.py', CONFIGS[task], checkpoint, '--work-dir', tmp_path, '--tta', *short])
+def test_test_time_augmentation(task, trained, shapes_root, tmp_path):
+    checkpoint = (trained(task) / 'last_checkpoint').read_text()
+    log = run(
+        ['tools/test.py', SHAPES_CONFIGS[task], checkpoint, '--work-dir', tmp_path, '--tta',
+         *shapes_options(task, shapes_root)]
+    )  # fmt: skip
     assert dict(det='bbox_mAP', seg='mIoU')[task] in log
 
 
 def test_two_processes(shapes_root, tmp_path):
     """gloo, DDP without find_unused_parameters: a parameter without gradient would be an error."""
     log = run(
-        ['tools/dist_train.sh', CONFIGS['det'], 2, '--work-dir', tmp_path,
-         *options('det', shapes_root)],
+        ['tools/dist_train.sh', SHAPES_CONFIGS['det'], 2, '--work-dir', tmp_path,
+         *shapes_options('det', shapes_root)],
         PORT=free_port(), OMP_NUM_THREADS='1',
     )  # fmt: skip
     assert '2 CPU processes are joined by gloo' in log
@@ -101,8 +67,8 @@ def test_two_processes(shapes_root, tmp_path):
     assert '[1][2/2]' in log.replace(' ', '')  # 16 images: 2 iterations of 2 x 4
     checkpoint = (tmp_path / 'last_checkpoint').read_text()
     log = run(
-        ['tools/dist_test.sh', CONFIGS['det'], checkpoint, 2, '--work-dir', tmp_path,
-         *options('det', shapes_root)],
+        ['tools/dist_test.sh', SHAPES_CONFIGS['det'], checkpoint, 2, '--work-dir', tmp_path,
+         *shapes_options('det', shapes_root)],
         PORT=free_port(), OMP_NUM_THREADS='1',
     )  # fmt: skip
     assert 'coco/segm_mAP' in log
@@ -123,14 +89,14 @@ def test_gloo_is_gone_before_the_exit(shapes_root, tmp_path):
     def alone(*command):
         log = run(
             [tmp_path / 'run.py', *command, '--launcher', 'pytorch', '--work-dir', tmp_path,
-             *options('cls', shapes_root)],
+             *shapes_options('cls', shapes_root)],
             RANK='0', WORLD_SIZE='1', MASTER_ADDR='127.0.0.1', MASTER_PORT=free_port(),
         )  # fmt: skip
         assert '1 CPU processes are joined by gloo' in log
         assert 'threads at the end: 0' in log
 
-    alone('tools/train.py', CONFIGS['cls'])
-    alone('tools/test.py', CONFIGS['cls'], (tmp_path / 'last_checkpoint').read_text())
+    alone('tools/train.py', SHAPES_CONFIGS['cls'])
+    alone('tools/test.py', SHAPES_CONFIGS['cls'], (tmp_path / 'last_checkpoint').read_text())
 
 
 @pytest.mark.parametrize(
@@ -139,39 +105,21 @@ def test_gloo_is_gone_before_the_exit(shapes_root, tmp_path):
 def test_the_libraries_own_train_scripts(task, library, shapes_root, tmp_path):
     script = Path(find_spec(library).submodule_search_locations[0]) / '.mim/tools/train.py'
     log = run(
-        [script, ROOT / CONFIGS[task], '--work-dir', tmp_path / 'run', *options(task, shapes_root)],
+        [
+            script,
+            ROOT / SHAPES_CONFIGS[task],
+            '--work-dir',
+            tmp_path / 'run',
+            *shapes_options(task, shapes_root),
+        ],
         cwd=tmp_path,
     )
     assert METRICS[task] in log
 
 
-SCRIPTS = [p for p in sorted((ROOT / 'tools').rglob('*.py')) if '__main__' in p.read_text()]
-
-
-@pytest.mark.parametrize('script', SCRIPTS, ids=lambda p: p.name)
-def test_scripts_show_help(script):
-    assert 'usage:' in run([script, '--help'])
-
-
 def test_an_unknown_layout_is_named():
     log = run(['tools/make_shapes.py', 'voc'], status=2)
     assert log.rstrip().endswith('voc is none of coco, ade, imagenet')
-
-
-SHELL_SCRIPTS = sorted((ROOT / 'tools').rglob('*.sh'))
-
-
-@pytest.mark.parametrize('script', SHELL_SCRIPTS, ids=lambda p: p.name)
-def test_shell_scripts_show_help(script, tmp_path):
-    """And do nothing else: with no program but sed at hand, they could not."""
-    for name in ('bash', 'sed'):
-        (tmp_path / name).symlink_to(shutil.which(name))
-    shown = subprocess.run(
-        ['bash', script, '--help'], env=dict(PATH=str(tmp_path)), capture_output=True, text=True
-    )
-    assert (shown.returncode, shown.stderr) == (0, '')
-    assert f'bash {script.relative_to(ROOT)}' in shown.stdout
-    assert '#' not in shown.stdout
 
 
 @pytest.mark.parametrize(
@@ -218,18 +166,17 @@ def test_slurm_command_line(script, arguments, expected, tmp_path):
     assert shown.stdout.strip() == expected
 
 
-def test_reproduce_says_what_came_out(shapes_root, tmp_path):
+def test_reproduce_says_what_came_out(trained, shapes_root, tmp_path):
     """An untrained classifier against a claim that it meets, and one that it doesn't."""
-    short = options('cls', shapes_root)
-    run(['tools/train.py', CONFIGS['cls'], '--work-dir', tmp_path, *short])
-    checkpoint = (tmp_path / 'last_checkpoint').read_text()
+    short = shapes_options('cls', shapes_root)
+    checkpoint = (trained('cls') / 'last_checkpoint').read_text()
     root = tmp_path / 'root'
     (root / 'leaderboard').mkdir(parents=True)
     (root / 'configs/cls').mkdir(parents=True)
-    (root / CONFIGS['cls']).write_text('')
+    (root / SHAPES_CONFIGS['cls']).write_text('')
     metafile = root / 'configs/cls/metafile.yml'
     row = (ROOT / 'configs/cls/metafile.yml').read_text()
-    command = ['tools/reproduce.py', CONFIGS['cls'], checkpoint, '--root', root]
+    command = ['tools/reproduce.py', SHAPES_CONFIGS['cls'], checkpoint, '--root', root]
     command += ['--work-dir', tmp_path / 'again', *short]
     metafile.write_text(row)  # claims 98.5
     assert 'NOT reproduced' in run(command, status=1)
@@ -240,23 +187,22 @@ def test_reproduce_says_what_came_out(shapes_root, tmp_path):
     run(command)  # status 0
     entries = yaml.safe_load(path.read_text())
     assert [entry['reproduced'] for entry in entries] == [False, True]
-    assert entries[1]['config'] == CONFIGS['cls']
+    assert entries[1]['config'] == SHAPES_CONFIGS['cls']
     assert len(entries[1]['checkpoint']) == 8
     launch = ['-m', 'torch.distributed.run', '--nproc_per_node=2', f'--master_port={free_port()}']
     run([*launch, *command, '--launcher', 'pytorch'], OMP_NUM_THREADS='1')
     assert len(yaml.safe_load(path.read_text())) == 3  # one entry of two processes
 
 
-def test_an_authors_detector_works_everywhere(shapes_root, tmp_path):
+def test_an_authors_detector_works_everywhere(trained, shapes_root, tmp_path):
     """Their layout, with a dead classifier, in test.py, init_detector, DetInferencer, convert.py.
 
     The detector is a small one of ours, written in the authors' layout, so that all must agree.
     """
-    short = options('det', shapes_root)
-    run(['tools/train.py', CONFIGS['det'], '--work-dir', tmp_path, *short])
-    trained = (tmp_path / 'last_checkpoint').read_text()
+    short = shapes_options('det', shapes_root)
+    checkpoint = (trained('det') / 'last_checkpoint').read_text()
     published = run(
-        ['tools/model_converters/publish.py', trained, tmp_path / 'small.pth']
+        ['tools/model_converters/publish.py', checkpoint, tmp_path / 'small.pth']
     ).splitlines()[-1]
     theirs = tmp_path / 'theirs.pth'
     run(['tools/model_converters/convert.py', published, theirs, '--to', 'authors'])
@@ -270,7 +216,7 @@ def test_an_authors_detector_works_everywhere(shapes_root, tmp_path):
     script.write_text(f"""
 import sys, torch
 from mmdet.apis import DetInferencer, inference_detector, init_detector
-config = {str(ROOT / CONFIGS['det'])!r}
+config = {str(ROOT / SHAPES_CONFIGS['det'])!r}
 boxes = []
 for path in sys.argv[1:]:
     found = inference_detector(init_detector(config, path, device='cpu'), {str(image)!r})
@@ -281,7 +227,9 @@ assert len(boxes[0]) and all(torch.equal(boxes[0], other) for other in boxes[1:]
 print('equal', len(boxes))
 """)
     assert 'equal 4' in run([script, published, theirs])
-    log = run(['tools/test.py', CONFIGS['det'], theirs, '--work-dir', tmp_path / 'test', *short])
+    log = run(
+        ['tools/test.py', SHAPES_CONFIGS['det'], theirs, '--work-dir', tmp_path / 'test', *short]
+    )
     assert 'coco/segm_mAP' in log
     assert 'size mismatch' not in log
     assert 'missing keys' not in log
@@ -296,7 +244,7 @@ def test_two_processes_learn_what_one_learns(shapes_root, tmp_path):
     """Two times a batch of 4 and once a batch of 8: the same weights after 6 steps of SGD."""
     config = tmp_path / 'config.py'
     config.write_text(f"""
-_base_ = {str(ROOT / CONFIGS['cls'])!r}
+_base_ = {str(ROOT / SHAPES_CONFIGS['cls'])!r}
 train_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))  # nothing random
 optim_wrapper = dict(
     _delete_=True, type='OptimWrapper', optimizer=dict(type='SGD', lr=0.05, momentum=0.9)
@@ -307,7 +255,10 @@ custom_hooks = []
     weights = []
     for processes in (1, 2):
         work_dir = tmp_path / str(processes)
-        short = [*options('cls', shapes_root), f'train_dataloader.batch_size={8 // processes}']
+        short = [
+            *shapes_options('cls', shapes_root),
+            f'train_dataloader.batch_size={8 // processes}',
+        ]
         short += ['train_cfg.max_epochs=3', 'train_cfg.val_interval=3']
         command = (
             ['tools/train.py', config] if processes == 1 else ['tools/dist_train.sh', config, 2]
@@ -316,42 +267,6 @@ custom_hooks = []
         weights.append(read_state_dict(work_dir / 'epoch_3.pth'))
     for key, one in weights[0].items():
         assert (one - weights[1][key]).abs().max() <= 1e-4 * one.abs().max(), key
-
-
-def test_fully_sharded_in_two_processes():
-    """SPANetV2-B36 under PyTorch's fully_shard: half of it on each, and the same losses."""
-    log = run(
-        ['-m', 'torch.distributed.run', '--nproc_per_node=2', f'--master_port={free_port()}',
-         'dev/fully_shard.py'],
-        OMP_NUM_THREADS='1',
-    )  # fmt: skip
-    assert 'process 1 holds 52.1 M of 104.1 M' in log
-    assert log.rstrip().endswith('equal')
-
-
-def test_long_run(tmp_path):
-    """The short form: the figures are written; how flat they are is judged over the whole one."""
-    command = ['dev/long_run.py', '--inference', '40', '--training', '20']
-    run([*command, '--out', tmp_path / 'figures.json'], status=None)
-    figures = json.loads((tmp_path / 'figures.json').read_text())
-    assert figures['training']['iterations'] == 20
-    for run_of in figures.values():
-        assert run_of['open files at the end'] <= run_of['open files after the second part']
-
-
-@pytest.mark.parametrize('processes', [1, 2])
-def test_fault_drill(processes, tmp_path):
-    """The short form of dev/fault_injection.sh: real kills, real damage, a disk that is full."""
-    log = run(
-        ['dev/fault_injection.py', '--kills', '2', '--damage-every', '2',
-         '--processes', processes, '--work-dir', tmp_path / 'drill'],
-        PORT=free_port(),
-    )  # fmt: skip
-    seen = json.loads((tmp_path / 'drill' / 'drill.json').read_text())
-    assert seen['kills survived'] == 2, log
-    assert seen['newest checkpoints damaged'] == 1
-    assert seen['final tensors equal bit for bit'] > 100
-    assert seen['full disks' if processes == 1 else 'launches that restarted by themselves'] == 1
 
 
 class Bomb:
@@ -367,14 +282,20 @@ class Bomb:
 @pytest.mark.parametrize(
     'command',
     [
-        ['tools/test.py', CONFIGS['cls'], 'BOMB'],
-        ['tools/reproduce.py', CONFIGS['cls'], 'BOMB'],
-        ['tools/train.py', CONFIGS['cls'], '--resume', 'BOMB'],
-        ['tools/train.py', CONFIGS['cls'], '--resume'],
-        ['tools/train.py', CONFIGS['cls'], 'load_from=BOMB'],
-        ['tools/demo.py', 'docs/images', '--config', CONFIGS['cls'], '--checkpoint', 'BOMB'],
-        ['tools/deployment/export_onnx.py', CONFIGS['cls'], 'BOMB', '--out', 'out.onnx'],
-        ['tools/analysis_tools/inside.py', CONFIGS['cls'], 'BOMB', '--images', 'docs/images'],
+        ['tools/test.py', SHAPES_CONFIGS['cls'], 'BOMB'],
+        ['tools/reproduce.py', SHAPES_CONFIGS['cls'], 'BOMB'],
+        ['tools/train.py', SHAPES_CONFIGS['cls'], '--resume', 'BOMB'],
+        ['tools/train.py', SHAPES_CONFIGS['cls'], '--resume'],
+        ['tools/train.py', SHAPES_CONFIGS['cls'], 'load_from=BOMB'],
+        ['tools/demo.py', 'docs/images', '--config', SHAPES_CONFIGS['cls'], '--checkpoint', 'BOMB'],
+        ['tools/deployment/export_onnx.py', SHAPES_CONFIGS['cls'], 'BOMB', '--out', 'out.onnx'],
+        [
+            'tools/analysis_tools/inside.py',
+            SHAPES_CONFIGS['cls'],
+            'BOMB',
+            '--images',
+            'docs/images',
+        ],
         [
             'tools/analysis_tools/feature_spectrum.py',
             'timm:resnet10t=BOMB',
@@ -393,7 +314,7 @@ def test_a_checkpoint_can_not_run_code(command, shapes_root, tmp_path):
     torch.save(content, bomb, pickle_module=pickle)
     if command[0] in ('tools/test.py', 'tools/train.py', 'tools/reproduce.py'):
         place = command.index('load_from=BOMB') if 'load_from=BOMB' in command else len(command)
-        shortened = ['--work-dir', bomb.parent, *options('cls', shapes_root)]
+        shortened = ['--work-dir', bomb.parent, *shapes_options('cls', shapes_root)]
         command = [*command[:place], *shortened, *command[place:]]
     command = [str(part).replace('BOMB', str(bomb)) for part in command]
     log = run(command, status=None)
@@ -412,7 +333,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmseg.apis import MMSegInferencer, inference_model, init_model
 from mmspanet.checkpoints import model_to_authors
-config = {str(ROOT / CONFIGS['seg'])!r}
+config = {str(ROOT / SHAPES_CONFIGS['seg'])!r}
 cfg = Config.fromfile(config)
 init_default_scope('mmseg')
 torch.manual_seed(0)
@@ -434,8 +355,8 @@ print('equal', len(labels))
 """)
     assert 'equal 4' in run([script])
     log = run(
-        ['tools/test.py', CONFIGS['seg'], tmp_path / 'theirs.pth', '--deploy',
-         '--work-dir', tmp_path / 'test', *options('seg', shapes_root)]
+        ['tools/test.py', SHAPES_CONFIGS['seg'], tmp_path / 'theirs.pth', '--deploy',
+         '--work-dir', tmp_path / 'test', *shapes_options('seg', shapes_root)]
     )  # fmt: skip
     assert '1 SPANetV2 switched to the deployed form' in log
     assert 'mIoU' in log

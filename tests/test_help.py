@@ -1,0 +1,48 @@
+"""--help of every script that a user can start: Python scripts in this process, shell scripts."""
+
+import runpy
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.helpers import ROOT
+
+FOLDERS = ('tools', 'projects', 'benchmarks', 'leaderboard', 'dev')
+
+
+def scripts(pattern: str) -> list[str]:
+    files = [path for folder in FOLDERS for path in (ROOT / folder).rglob(pattern)]
+    return sorted(path.relative_to(ROOT).as_posix() for path in files)
+
+
+PYTHON = [name for name in scripts('*.py') if "__name__ == '__main__'" in (ROOT / name).read_text()]
+
+
+@pytest.mark.parametrize('script', PYTHON)
+def test_python_scripts(script, monkeypatch, capsys):
+    """None does anything else before it reads its options."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, 'argv', [script, '--help'])
+    folder = script.rpartition('/')[0]
+    monkeypatch.setattr(sys, 'path', [folder, *sys.path])  # as Python starts a script
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(script, run_name='__main__')
+    shown = capsys.readouterr()
+    assert (end.value.code, shown.err) == (0, '')
+    assert shown.out.startswith(f'usage: {script.rpartition("/")[2]}')
+
+
+@pytest.mark.parametrize('script', scripts('*.sh'))
+def test_shell_scripts(script, tmp_path):
+    """And do nothing else: with no program but sed at hand, they could not."""
+    for name in ('bash', 'sed'):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    shown = subprocess.run(
+        ['bash', script, '--help'],
+        cwd=ROOT, env=dict(PATH=str(tmp_path)), capture_output=True, text=True,
+    )  # fmt: skip
+    assert (shown.returncode, shown.stderr) == (0, '')
+    assert f'bash {script}' in shown.stdout
+    assert '#' not in shown.stdout
