@@ -5,6 +5,8 @@ import random
 import zlib
 from collections.abc import Iterator
 
+if os.environ.get('MMSPANET_TEST_DEVICE', 'cpu') == 'cpu':
+    os.environ['CUDA_VISIBLE_DEVICES'] = ''  # MMEngine would choose a GPU by itself
 # The processes of pytest-xdist share the cores; torch reads this when it is imported.
 if 'PYTEST_XDIST_WORKER_COUNT' in os.environ:
     _workers = int(os.environ['PYTEST_XDIST_WORKER_COUNT'])
@@ -15,6 +17,8 @@ import pytest
 import torch
 from hypothesis import settings
 from mmengine.utils import ManagerMixin
+
+from tests.helpers import DEVICE
 
 # Examples follow from the test's name, so that a failure can be had again.
 settings.register_profile('repeatable', derandomize=True, database=None)
@@ -45,8 +49,13 @@ def own_state(request):
     os.environ.update(variables)
 
 
-@pytest.fixture(scope='session')
-def device() -> torch.device:
-    """Where models and tensors are computed: MMSPANET_TEST_DEVICE, such as cuda (default: cpu)."""
+@pytest.fixture
+def device() -> Iterator[torch.device]:
+    """MMSPANET_TEST_DEVICE (default: cpu), on which the test makes its tensors and models."""
+    device = torch.device(DEVICE)
+    if DEVICE == 'cpu':
+        yield device
+        return
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    return torch.device(os.environ.get('MMSPANET_TEST_DEVICE', 'cpu'))
+    with device:
+        yield device

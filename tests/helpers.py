@@ -14,6 +14,7 @@ from torch import Tensor
 from mmspanet.models import SPANetV2
 
 ROOT = Path(__file__).parents[1]
+DEVICE = os.environ.get('MMSPANET_TEST_DEVICE', 'cpu')  # see the fixture ``device``
 
 TINY = dict(depths=(1, 1, 2, 1), channels=(32, 32, 64, 64))
 TINY_HYBRID = TINY | dict(mixers=('SPAM', 'SPAM', 'MixAttention', 'Attention'))
@@ -23,10 +24,10 @@ TINY_REVISION = TINY | dict(mixers=('SPAMRevision',) * 4)
 def random_model(arch: str | dict = TINY, seed: int = 0, **kwargs) -> SPANetV2:
     """A model in eval mode whose every parameter is random, so that each of them matters."""
     model = SPANetV2(arch, **kwargs).eval()
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator('cpu').manual_seed(seed)  # the same numbers on all devices
     with torch.no_grad():
         for name, param in model.named_parameters():
-            noise = torch.randn(param.shape, generator=generator)
+            noise = torch.randn(param.shape, generator=generator, device='cpu')
             if param.ndim == 1:
                 param.copy_(1 + 0.1 * noise)
             elif 'filter' in name:

@@ -8,8 +8,9 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
-from mmspanet.engine import device
+from mmspanet.engine.device import adapt_to_cpu
 from mmspanet.models import SPANetV2
+from tests.helpers import DEVICE
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 FILES = {
@@ -23,7 +24,7 @@ def load(file: str) -> Config:
     """The config, without its pretrained weights and with what a CPU can't do turned off."""
     cfg = Config.fromfile(CONFIGS / file)
     cfg.model.backbone.pop('init_cfg', None)
-    device.adapt_to_cpu(cfg)
+    adapt_to_cpu(cfg)
     init_default_scope(cfg.default_scope)
     return cfg
 
@@ -32,7 +33,7 @@ def build(cfg: Config, registry):
     torch.manual_seed(0)
     model = registry.build(cfg.model)
     model.init_weights()
-    return model
+    return model.to(DEVICE)
 
 
 def assert_trains_and_groups(cfg: Config, model, losses: dict) -> None:
@@ -68,7 +69,9 @@ def test_detection(file):
     )
     data = model.data_preprocessor(inputs, training=True)
     for sample in data['data_samples']:
-        boxes = torch.tensor([[8.0, 8, 100, 110], [40, 30, 120, 90], [10, 60, 50, 120]])
+        boxes = torch.tensor(
+            [[8.0, 8, 100, 110], [40, 30, 120, 90], [10, 60, 50, 120]], device=DEVICE
+        )
         sample.gt_instances.bboxes = boxes[: len(sample.gt_instances)]
     model.train()
     assert_trains_and_groups(cfg, model, model(**data, mode='loss'))

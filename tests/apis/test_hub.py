@@ -7,6 +7,7 @@ import torch
 
 from mmspanet.checkpoints.sources import FILES
 from tests import golden
+from tests.helpers import DEVICE
 
 CONFIGS = Path(__file__).parents[2] / 'configs/cls'
 FRONT_DOOR = 'spanetv2'  # a second name of another config, without a row of its own
@@ -32,8 +33,8 @@ def test_a_model_by_name_reads_the_authors_file(hub, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = hub.get_model(
         'spanetv2-s18-pure_8xb128-amp-300e_in1k', pretrained='spanetv2://s18-pure'
-    )
+    ).to(DEVICE)
     record = golden.load('s18_pure')
     with torch.no_grad():
-        logits = model(golden.image(record['input_seed'], [2, 3, 224, 224]))
+        logits = model(golden.image(record['input_seed'], [2, 3, 224, 224]).to(DEVICE))
     golden.assert_probe(logits, record['logits_224'])

@@ -12,6 +12,7 @@ from mmengine.registry import DefaultScope
 from mmspanet.apis.config_files import find_config
 from mmspanet.apis.inference import build_predictor, dataset_meta
 from mmspanet.errors import InputError
+from tests.helpers import DEVICE
 
 SHAPES = ('star', 'cross', 'ring', 'crescent', 'bolt')
 NAMES = dict(
@@ -31,7 +32,7 @@ def predictors():
     for scope, name in NAMES.items():
         pytest.importorskip(scope)
         torch.manual_seed(0)
-        built[scope] = build_predictor(Config.fromfile(find_config(name)), device='cpu')
+        built[scope] = build_predictor(Config.fromfile(find_config(name)), device=DEVICE)
     return built
 
 
@@ -39,7 +40,7 @@ def test_libraries_take_turns_in_one_process(predictors, image):
     before = scope_name()
     first = {scope: p.predict(image, 0.5).record for scope, p in predictors.items()}
     for scope in reversed(NAMES):
-        again = build_predictor(Config.fromfile(find_config(NAMES[scope])), device='cpu')
+        again = build_predictor(Config.fromfile(find_config(NAMES[scope])), device=DEVICE)
         again.inferencer.model.load_state_dict(predictors[scope].inferencer.model.state_dict())
         assert again.predict(image, 0.5).record == first[scope]
     assert scope_name() == before
@@ -84,8 +85,8 @@ def test_scores_of_a_classification(predictors, image):
     small = cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA)[..., ::-1]
     normed = (small - np.array([123.675, 116.28, 103.53])) / np.array([58.395, 57.12, 57.375])
     with torch.no_grad():
-        batch = torch.from_numpy(normed).permute(2, 0, 1)[None].float()
-        expected = predictor.inferencer.model(batch).softmax(1)[0]
+        batch = torch.from_numpy(normed).permute(2, 0, 1)[None].float().to(DEVICE)
+        expected = predictor.inferencer.model(batch).softmax(1)[0].cpu()
     assert [entry['class'] for entry in top] == [
         SHAPES[i] for i in expected.argsort(descending=True)
     ]
@@ -119,7 +120,7 @@ def test_a_config_that_lacks_what_inference_needs(key):
 def test_deployed_predictors_see_the_same(image):
     pytest.importorskip('mmpretrain')
     torch.manual_seed(0)
-    predictor = build_predictor(Config.fromfile(find_config(NAMES['mmpretrain'])), device='cpu')
+    predictor = build_predictor(Config.fromfile(find_config(NAMES['mmpretrain'])), device=DEVICE)
     before = predictor.predict(image, 0.5).record['top']
     predictor.switch_to_deploy()
     assert predictor.inferencer.model.backbone.deployed

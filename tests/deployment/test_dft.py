@@ -9,6 +9,8 @@ from mmspanet.deployment.dft import MatrixSpectralFilter, replace_ffts
 from mmspanet.models import ScaledSpectralRescalingFilter, SpectralRescalingFilter
 from tests.helpers import TINY, TINY_HYBRID, assert_close, random_model
 
+pytestmark = pytest.mark.usefixtures('device')
+
 
 @pytest.mark.parametrize('scaled', [False, True])
 @pytest.mark.parametrize('size', [(1, 1), (8, 8), (8, 9), (13, 6), (5, 21), (50, 76)])

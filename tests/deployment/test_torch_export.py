@@ -8,6 +8,8 @@ from torch.export import Dim
 from mmspanet.models import deploy
 from tests.helpers import assert_close, random_model
 
+pytestmark = pytest.mark.usefixtures('device')
+
 with_torch_export = pytest.mark.skipif(
     digit_version(torch.__version__) < digit_version('2.9'), reason='torch.export was young'
 )

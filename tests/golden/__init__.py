@@ -1,6 +1,6 @@
 """The golden numbers of the released model: weights by rule, probes to compare with.
 
-tests/data/golden/README.md gives the rules that this file follows.
+tests/golden/README.md gives the rules that this file follows.
 """
 
 import json
@@ -51,7 +51,7 @@ def state_dict(name: str, dense: bool = False) -> dict[str, Tensor]:
 
 def image(seed: int, shape: list[int]) -> Tensor:
     values = np.random.RandomState(seed).standard_normal(shape).astype(np.float32)
-    return torch.from_numpy(values)
+    return torch.tensor(values)  # on the test's device, as torch.randn is
 
 
 def assert_probe(actual: Tensor, probe: dict) -> None:

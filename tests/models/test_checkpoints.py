@@ -16,6 +16,8 @@ from mmspanet.models import SPANetV2
 from tests import golden
 from tests.helpers import TINY, TINY_HYBRID, TINY_REVISION, random_model
 
+pytestmark = pytest.mark.usefixtures('device')
+
 
 class Detector(nn.Module):
     """A whole model around a backbone, as mmdet's and mmseg's are."""

@@ -9,9 +9,11 @@ from torch import nn
 
 from mmspanet.models import ScaledSpectralRescalingFilter, SPANetV2, deploy
 from tests import golden
-from tests.helpers import TINY, TINY_HYBRID, TINY_REVISION, assert_close, random_model
+from tests.helpers import DEVICE, TINY, TINY_HYBRID, TINY_REVISION, assert_close, random_model
 
 from .test_golden import dense_model
+
+pytestmark = pytest.mark.usefixtures('device')
 
 
 class Identity(nn.Identity):
@@ -82,6 +84,7 @@ def test_shortcuts_equal_their_plain_twins(arch, options, size, plain):
         assert_close(quick, model(image), 2e-5)
 
 
+@pytest.mark.skipif(DEVICE != 'cpu', reason='tiles are for caches of CPUs')
 def test_a_map_in_tiles_equals_the_map(monkeypatch, plain):
     """Tiles that end in the middle of a row, and one that is smaller than the others."""
     model = random_model(TINY)
@@ -126,12 +129,12 @@ def test_gradients_of_the_image():
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
-def test_autocast(dtype):
+def test_autocast(dtype, device):
     model = random_model(TINY)
     deployed = copy.deepcopy(model)
     deployed.switch_to_deploy()
     image = torch.randn(1, 3, 64, 64)
-    with torch.no_grad(), torch.autocast('cpu', dtype):
+    with torch.no_grad(), torch.autocast(device.type, dtype):
         assert_close([m.float() for m in deployed(image)], [m.float() for m in model(image)], 0.1)
 
 

@@ -6,6 +6,8 @@ import torch
 from mmspanet.models.dft import complex_dft, filter_maps, inverse_real_dft, map_matrices, real_dft
 from tests.helpers import assert_close
 
+pytestmark = pytest.mark.usefixtures('device')
+
 SIZES = [1, 2, 3, 7, 16, 51, 304]
 
 

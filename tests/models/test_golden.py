@@ -10,6 +10,8 @@ from mmspanet.checkpoints import backbone_to_authors, classifier_from_authors
 from mmspanet.models import SPANetV2, SPANetV2ClassifierNeck
 from tests import golden
 
+pytestmark = pytest.mark.usefixtures('device')
+
 
 def build(name: str, revision: bool = False, **kwargs) -> SPANetV2:
     arch = SPANetV2.arch_settings[name.replace('_', '-')]
@@ -72,7 +74,7 @@ def test_gradients(name):
     loss = torch.zeros(())
     for i, out in enumerate(model(image)):
         weights = np.random.RandomState(1000 + i).standard_normal(out.shape).astype(np.float32)
-        loss = loss + (out * torch.from_numpy(weights)).mean()
+        loss = loss + (out * torch.tensor(weights)).mean()
     loss.backward()
     assert abs(loss.item() - expected['loss']) <= 1e-6
     assert image.grad.double().norm().item() == pytest.approx(
@@ -81,7 +83,7 @@ def test_gradients(name):
     gradients = backbone_to_authors({name: p.grad for name, p in model.named_parameters()})
     assert gradients.keys() == expected['grad'].keys()
     for key, (norm, dot) in expected['grad'].items():
-        grad = gradients[key].double().numpy()
+        grad = gradients[key].double().cpu().numpy()
         seed = zlib.crc32(f'grad:{key}'.encode())
         probe = np.random.RandomState(seed).standard_normal(grad.shape)
         # StarReLU's two scalars are sums that cancel in float32.

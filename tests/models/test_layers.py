@@ -6,6 +6,8 @@ from torch import nn
 
 from mmspanet.models.layers import LayerNorm2d, PointwiseLinear, StarReLU
 
+pytestmark = pytest.mark.usefixtures('device')
+
 
 class Elsewhere(torch.Tensor):
     """A tensor on the CPU that says it is on a GPU."""
@@ -46,6 +48,6 @@ def test_star_relu():
     assert act(torch.tensor([-3.0, 0.0, 2.0])).tolist() == [-1.0, -1.0, 7.0]
 
 
-def test_star_relu_does_not_overflow_under_autocast():
-    with torch.autocast('cpu', torch.float16):
+def test_star_relu_does_not_overflow_under_autocast(device):
+    with torch.autocast(device.type, torch.float16):
         assert StarReLU()(torch.full((1,), 400.0, dtype=torch.float16)).item() == 160000

@@ -10,6 +10,8 @@ from mmspanet.checkpoints import backbone_to_authors
 from mmspanet.models import SPANetV2
 from tests.oracle import Oracle
 
+pytestmark = pytest.mark.usefixtures('device')
+
 SLOW = settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
 
 sides = st.integers(3, 300)
@@ -41,8 +43,8 @@ def make(arch, seed=0, **options):
     return model
 
 
-@pytest.fixture(scope='module')
-def tiny():
+@pytest.fixture
+def tiny(device):
     return make(dict(depths=(1, 1, 1, 1), channels=(32, 32, 64, 64)))
 
 
@@ -77,11 +79,11 @@ def test_any_architecture_equals_the_oracle(data, height, width, interleave):
 
 @SLOW
 @given(height=half_sides, width=half_sides, dtype=st.sampled_from([torch.bfloat16, torch.half]))
-def test_autocast_stays_near_float32(tiny, height, width, dtype):
+def test_autocast_stays_near_float32(device, tiny, height, width, dtype):
     image = torch.randn(1, 3, height, width)
     with torch.no_grad():
         expected = tiny(image)
-        with torch.autocast('cpu', dtype):
+        with torch.autocast(device.type, dtype):
             actual = tiny(image)
     for a, e in zip(actual, expected, strict=True):
         assert (a.float() - e).abs().mean() <= 0.05 * e.abs().mean()
@@ -144,4 +146,4 @@ def test_torch_compile(deployed):
         image = torch.randn(shape)
         with torch.no_grad():
             for actual, expected in zip(compiled(image), model(image), strict=True):
-                np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=2e-4)
+                np.testing.assert_allclose(actual.cpu(), expected.cpu(), rtol=1e-3, atol=2e-4)

@@ -16,6 +16,8 @@ from mmspanet.registry import MODELS
 from tests.helpers import TINY, TINY_HYBRID, assert_close, random_model
 from tests.oracle import Oracle
 
+pytestmark = pytest.mark.usefixtures('device')
+
 # --- the function -------------------------------------------------------------------------------
 
 
@@ -243,12 +245,12 @@ def test_built_from_the_root_registry():
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize('size', [(64, 64), (50, 70)])
-def test_autocast_at_any_size(dtype, size):
+def test_autocast_at_any_size(dtype, size, device):
     model = random_model(TINY_HYBRID)
     image = torch.randn(1, 3, *size)
     with torch.no_grad():
         expected = model(image)
-        with torch.autocast('cpu', dtype):
+        with torch.autocast(device.type, dtype):
             actual = model(image)
     tolerance = dict([(torch.float16, 1e-2), (torch.bfloat16, 8e-2)])[dtype]
     assert_close([a.float() for a in actual], expected, tolerance)

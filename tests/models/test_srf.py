@@ -6,6 +6,8 @@ import torch.nn.functional as F
 
 from mmspanet.models import ScaledSpectralRescalingFilter, SpectralRescalingFilter
 
+pytestmark = pytest.mark.usefixtures('device')
+
 
 @pytest.fixture
 def srf():
