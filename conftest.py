@@ -4,6 +4,7 @@ import os
 import random
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 if os.environ.get('MMSPANET_TEST_DEVICE', 'cpu') == 'cpu':
     os.environ['CUDA_VISIBLE_DEVICES'] = ''  # MMEngine would choose a GPU by itself
@@ -32,6 +33,23 @@ def managers(base: type = ManagerMixin) -> Iterator[type]:
         yield from managers(cls)
 
 
+@contextmanager
+def instances_restored() -> Iterator[None]:
+    """What is made inside is forgotten afterwards."""
+    before = {cls: dict(cls._instance_dict) for cls in managers()}
+    yield
+    for cls in managers():
+        cls._instance_dict.clear()
+        cls._instance_dict.update(before.get(cls, {}))
+
+
+@pytest.fixture(autouse=True, scope='module')
+def instances_of_the_module():
+    """Those of a module's own fixtures go with it."""
+    with instances_restored():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def own_state(request):
     """Random numbers of its own; instances and variables of the process as they were before."""
@@ -39,12 +57,9 @@ def own_state(request):
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-    instances = {cls: dict(cls._instance_dict) for cls in managers()}
     variables = dict(os.environ)
-    yield
-    for cls in managers():
-        cls._instance_dict.clear()
-        cls._instance_dict.update(instances.get(cls, {}))
+    with instances_restored():
+        yield
     os.environ.clear()
     os.environ.update(variables)
 
