@@ -13,7 +13,6 @@ TABLES: dict[str, Callable[[tables.Record], str]] = {
     'inference': lambda record: tables.timings(record['tables']),
     'inference_compiled': lambda record: tables.timings(record['tables']),
     'training': lambda record: tables.timings(record['tables']),
-    'size_sweep': tables.size_sweep,
     'activation_memory': tables.activation_memory,
     'alternatives': tables.operator_variants,
 }
