@@ -1,10 +1,10 @@
-"""Say whether this environment can detect, segment and classify and, if not, how to mend it.
+"""Say whether this environment can detect, segment and classify, and how to repair it if not.
 
     python -m mmspanet.check_env
 
 Each task is tried in a process of its own, from importing torch to running a small backbone
-from the library's registry, so that what is found is what a training would have met. Exit
-status: 0 if all tasks asked for can run, 1 otherwise. Needs nothing but Python.
+from the library's registry, so it meets the errors that a training would meet. Exit status: 0
+if all requested tasks can run, 1 otherwise. Needs nothing but Python.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 TASKS = dict(detection='mmdet', segmentation='mmseg', classification='mmpretrain')
 
-# Import name: distribution and lowest version on each line of the libraries; as in setup.py.
+# Import name: distribution and lowest version in each stack of the libraries; as in pyproject.toml.
 ONEDL = dict(
     mmengine=('onedl-mmengine', '0.10.12'),
     mmcv=('onedl-mmcv', '2.3.6'),
@@ -95,14 +95,14 @@ class Failure:
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong, and the command that mends it."""
+    """What is wrong, and the command that repairs it."""
 
     reason: str
     command: str
 
 
 def installed(distribution: str) -> str | None:
-    """The version of an installed distribution, None if it is not installed."""
+    """Return the version of a distribution, or None if it is not installed."""
     try:
         return version(distribution)
     except PackageNotFoundError:
@@ -110,14 +110,21 @@ def installed(distribution: str) -> str | None:
 
 
 def find_line() -> dict[str, tuple[str, str]]:
-    """The line of the libraries that most packages are of; onedl where there are none."""
+    """Return the stack that most installed packages belong to; onedl if there are none."""
     upstream = sum(installed(name) is not None for name, _ in UPSTREAM.values())
     onedl = sum(installed(name) is not None for name, _ in ONEDL.values())
     return UPSTREAM if upstream > onedl else ONEDL
 
 
 def probe(library: str) -> Failure | None:
-    """Try in another process all that a task of ``library`` needs; None if it ran."""
+    """Try in another process all that a task needs.
+
+    Args:
+        library: Import name of the task's library.
+
+    Returns:
+        Where the process failed, or None if it did not.
+    """
     done = subprocess.run(
         [sys.executable, '-c', PROBE, library], capture_output=True, text=True, check=False
     )
@@ -137,34 +144,34 @@ def probe(library: str) -> Failure | None:
 
 
 def pip(arguments: str) -> str:
-    """A command line of this environment's pip."""
+    """Return a command line of this environment's pip."""
     return f'{shlex.quote(sys.executable)} -m pip {arguments}'
 
 
 def matching_torchvision(torch: str) -> str:
-    """The release of torchvision that belongs to a release of torch 2 (2.11.0: 0.26.0)."""
+    """Return the release of torchvision for a release of torch 2, such as 0.26.0 for 2.11.0."""
     _, minor, patch = (re.match(r'\d+', part)[0] for part in torch.split('.')[:3])  # type: ignore[index]
     return f'0.{int(minor) + 15}.{patch}'
 
 
 def compile_mmcv(line: dict[str, tuple[str, str]]) -> str:
-    """The command that builds mmcv against the torch that is installed."""
+    """Return the command that builds mmcv against the installed torch."""
     name, release = line['mmcv']
     if line is ONEDL:
         tools = pip("install 'setuptools>=77,<82' 'packaging>=24.2' wheel ninja")
     else:
-        tools = pip("install 'setuptools<82' wheel ninja psutil")
+        tools = pip("install 'setuptools>=77,<82' wheel ninja psutil")
     build = '--no-build-isolation --no-cache-dir --no-deps --force-reinstall --no-binary'
     return f'{tools} && MMCV_WITH_OPS=1 {pip(f"install {build} {name} {name}=={release}")}'
 
 
 def as_numbers(release: str) -> tuple[int, ...]:
-    """A release such as 2.11.0+cpu as (2, 11, 0), to be compared."""
+    """Return a release such as 2.11.0+cpu as (2, 11, 0), for comparisons."""
     return tuple(int(number) for number in re.findall(r'\d+', release.split('+')[0])[:3])
 
 
 def check_versions(library: str, line: dict[str, tuple[str, str]]) -> Finding | None:
-    """The first package of a task that is missing or out of range, by what is installed."""
+    """Return the first package of a task that is missing or out of range, or None."""
     if installed('mmengine') and installed('onedl-mmengine'):
         both = [
             name for pair in zip(ONEDL.values(), UPSTREAM.values(), strict=True) for name, _ in pair
@@ -194,7 +201,7 @@ def check_versions(library: str, line: dict[str, tuple[str, str]]) -> Finding | 
 
 
 def diagnose(failure: Failure, line: dict[str, tuple[str, str]]) -> Finding:
-    """What stopped a probe, and what mends it."""
+    """Say what stopped a probe, and what repairs it."""
     text = failure.message
     torch = installed('torch')
     if torch is None:
@@ -244,7 +251,7 @@ def diagnose(failure: Failure, line: dict[str, tuple[str, str]]) -> Finding:
 
 
 def check(task: str) -> Finding | None:
-    """None if ``task`` can run here."""
+    """Return what keeps a task from running here, or None if it runs."""
     library, line = TASKS[task], find_line()
     if installed('torch') is None:
         return diagnose(Failure('torch'), line)
@@ -256,7 +263,11 @@ def check(task: str) -> Finding | None:
 
 
 def main() -> int:
-    """The command; its exit status."""
+    """Run the command.
+
+    Returns:
+        The exit status.
+    """
     parser = argparse.ArgumentParser(
         prog='python -m mmspanet.check_env',
         description=__doc__,

@@ -18,7 +18,7 @@ ROOT = _FOR_MIM if _FOR_MIM.is_dir() else _PACKAGE.parent
 def find_config(name: str) -> str:
     """The path of a config: ``name`` itself if that is a file, else ours of that file name.
 
-    Ours are those right below det, seg, cls, tutorial and analysis.
+    Ours are those right below det, seg, cls and tutorial.
 
     Args:
         name: A path, or the file name of one of our configs, with or without ``.py``.

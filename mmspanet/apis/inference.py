@@ -172,7 +172,12 @@ PREDICTORS: dict[str, type[Predictor]] = dict(
 def build_predictor(
     cfg: Config, checkpoint: str | None = None, device: str | None = None
 ) -> Predictor:
-    """The predictor of a config, by its default scope.
+    """Build the predictor that fits a config's default scope.
+
+    Args:
+        cfg: The config of a training or test run.
+        checkpoint: Path or URL; None leaves the weights at random.
+        device: Such as ``cuda:0``; None takes the accelerator if there is one.
 
     Raises:
         InputError: If the config is of no library that we know, or has no test data set.
@@ -185,7 +190,7 @@ def build_predictor(
 
 
 def dataset_meta(cfg: Config) -> dict[str, Any]:
-    """Class names and colours of the test data set, without reading its files.
+    """Class names and colors of the test data set, without reading its files.
 
     The inferencers take them from the checkpoint, and where it has none, such as the authors'
     and every random model, name the classes of COCO or Cityscapes instead.
@@ -195,7 +200,17 @@ def dataset_meta(cfg: Config) -> dict[str, Any]:
 
 
 def draw(visualizer: Any, image: np.ndarray, sample: Any, **options: Any) -> np.ndarray:
-    """Have a library's visualizer draw ``sample`` into a BGR image; BGR again."""
+    """Draw a sample into an image with a library's visualizer.
+
+    Args:
+        visualizer: Of MMDetection or MMSegmentation.
+        image: uint8 BGR of shape (H, W, 3).
+        sample: The library's data sample.
+        options: Further arguments of ``add_datasample``.
+
+    Returns:
+        The drawn image, uint8 BGR.
+    """
     rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     visualizer.add_datasample('prediction', rgb, sample.cpu(), draw_gt=False, **options)
     return cv2.cvtColor(visualizer.get_image(), cv2.COLOR_RGB2BGR)

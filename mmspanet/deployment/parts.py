@@ -1,6 +1,6 @@
 """What is exported of each kind of model: modules with tensors in and tensors out.
 
-Images are (B, 3, H, W), float32, normalised as the config's data preprocessor does it.
+Images are (B, 3, H, W), float32, normalized as the config's data preprocessor does it.
 """
 
 from dataclasses import dataclass
