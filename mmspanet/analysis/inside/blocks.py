@@ -19,12 +19,12 @@ MAX_EXTRA_TOKENS = 16  # class, distillation and register tokens
 
 
 def find_blocks(backbone: nn.Module, pattern: str | None = None) -> dict[str, nn.Module]:
-    """Find the outermost blocks of a backbone by their paths, in the order of the modules.
+    r"""Find the outermost blocks of a backbone by their paths, in the order of the modules.
 
     Args:
         backbone: Any network.
         pattern: A regular expression that the whole path of a block matches, such as
-            ``features\\.\\d+``. By default a block is told by its class: ``...Block``,
+            ``features\.\d+``. By default a block is told by its class: ``...Block``,
             ``Bottleneck``, ``...EncoderLayer``, ``InvertedResidual`` and a few more names.
 
     Raises:
