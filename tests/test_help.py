@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.helpers import ROOT
+from tests.helpers import ROOT, run
 
 FOLDERS = ('tools', 'projects', 'benchmarks', 'leaderboard', 'dev')
 
@@ -33,6 +33,26 @@ def test_python_scripts(script, monkeypatch, capsys):
     shown = capsys.readouterr()
     assert (end.value.code, shown.err) == (0, '')
     assert shown.out.startswith(f'usage: {script.rpartition("/")[2]}')
+
+
+WITHOUT_TORCH = """
+import runpy, sys
+sys.modules['torch'] = None  # to import it is an error
+for script in sys.argv[1:]:
+    sys.argv = [script, '--help']
+    try:
+        runpy.run_path(script, run_name='__main__')
+    except SystemExit as end:
+        assert not end.code
+    except ImportError as error:
+        raise SystemExit(f'--help of {script}: {error}')
+"""
+
+
+def test_help_of_the_tools_imports_no_torch():
+    """All in one process of their own: seconds are for work, not for a usage line."""
+    tools = [name for name in PYTHON if name.startswith('tools/')]
+    assert run(['-c', WITHOUT_TORCH, *tools]).count('usage: ') == len(tools)
 
 
 @pytest.mark.parametrize('script', scripts('*.sh'))
