@@ -178,7 +178,7 @@ def test_reproduce_says_what_came_out(trained, shapes_root, tmp_path):
     command = ['tools/reproduce.py', SHAPES_CONFIGS['cls'], checkpoint, '--root', root]
     command += ['--work-dir', tmp_path / 'again', *short]
     metafile.write_text(row)  # claims 98.5
-    assert 'NOT reproduced' in run(command, status=1)
+    assert 'NOT reproduced' in run(command, status=2)
     (missed,) = yaml.safe_load((tmp_path / 'again/reproduced.yml').read_text())
     assert not missed['reproduced']
     top1 = missed['metrics']['top-1']['measured']
