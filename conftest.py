@@ -19,6 +19,7 @@ import torch
 from hypothesis import settings
 from mmengine.utils import ManagerMixin
 
+from mmspanet.checkpoints.safe import release_process
 from tests.helpers import DEVICE
 
 # Examples follow from the test's name, so that a failure can be had again.
@@ -60,6 +61,7 @@ def own_state(request):
     variables = dict(os.environ)
     with instances_restored():
         yield
+    release_process()  # from what a script's main does in the process of a test
     os.environ.clear()
     os.environ.update(variables)
 
