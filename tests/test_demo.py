@@ -55,6 +55,7 @@ def write_inputs(folder: Path, frames: int) -> None:
     cv2.imwrite(str(folder / 'photo.jpg'), pixels[0])
     cv2.imwrite(str(folder / 'drawing.png'), pixels[1])
     (folder / 'empty.jpg').touch()
+    cv2.imwrite(str(folder / 'strip.png'), np.zeros((5, 20_000, 3), np.uint8))
     code = cv2.VideoWriter.fourcc(*'mp4v')
     video = cv2.VideoWriter(str(folder / 'clip.mp4'), code, 10, (96, 64))
     for frame in pixels:
@@ -96,10 +97,12 @@ def test_a_folder_of_images_and_a_video(library, config, size, tmp_path):
     pytest.importorskip(library)
     write_inputs(tmp_path / 'in', frames=3)
     log = run([TOOL, 'in', '--config', config, '--out-dir', 'out'], cwd=tmp_path, status=1)
-    assert log.rstrip().endswith('These files could not be read: in/empty.jpg')
+    named = log.rpartition('These files could not be read: ')[2]
+    assert 'in/empty.jpg' in named
+    assert 'in/strip.png (20000 to 5 pixels' in named
     assert 'Traceback' not in log
     assert 'the weights are random' in log
-    assert '3 of 4 files done' in log
+    assert '3 of 5 files done' in log
 
     out = tmp_path / 'out'
     assert {p.name for p in tmp_path.iterdir()} == {'in', 'out'}

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mmspanet.apis.inference import Prediction, Predictor
 
 IMAGES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
+LARGEST_ASPECT = 100  # beyond, the libraries resize to nothing, or to gigabytes
 VIDEOS = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.webm')
 
 
@@ -138,6 +139,9 @@ def run_image(source: Source, predictor: 'Predictor', score: float, results: Res
     image = cv2.imread(str(source.path), cv2.IMREAD_COLOR)
     if image is None:
         return False
+    short, long = sorted(image.shape[:2])
+    if long > LARGEST_ASPECT * short:
+        raise ValueError(f'{long} to {short} pixels: its sides are more than {LARGEST_ASPECT} to 1')
     prediction = predictor.predict(image, score)
     results.write_image('pictures', source.name, prediction.picture)
     results.write_map(Path(f'{source.name}.png'), prediction)

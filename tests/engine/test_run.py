@@ -277,7 +277,7 @@ def start(data_root, work_dir, *options):
     command += [f'{part}_dataloader.dataset.data_root={data_root}' for part in ('train', 'val')]
     command += ['train_dataloader.batch_size=4', 'train_dataloader.num_workers=2']
     command += ['train_cfg.max_epochs=100000', 'default_hooks.logger.interval=1']
-    log = work_dir.with_suffix('.log')
+    log = work_dir.with_name(f'{time.monotonic_ns()}.log')
     process = subprocess.Popen(
         command,
         cwd=ROOT,
