@@ -7,6 +7,7 @@ reader (:mod:`mmspanet.checkpoints.reader`) calls nothing that a file names. :fu
 puts it in the place of ``torch.load``.
 """
 
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,7 @@ from .reader import inert_meta, read_file
 Global = Callable[..., Any] | tuple[Callable[..., Any], str]
 
 _torch_load = torch.load
+_load_from_bytes = torch.storage._load_from_bytes
 
 
 def guard_process() -> None:
@@ -35,12 +37,22 @@ def guard_process() -> None:
     """
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
     torch.load = torch.serialization.load = load_inert  # type: ignore[assignment]
+    torch.storage._load_from_bytes = _load_storage
 
 
 def release_process() -> None:
     """Undo :func:`guard_process`, as tests do."""
     os.environ.pop('TORCH_FORCE_WEIGHTS_ONLY_LOAD', None)
     torch.load = torch.serialization.load = _torch_load
+    torch.storage._load_from_bytes = _load_from_bytes
+
+
+def _load_storage(content: bytes) -> Any:
+    """The memory of a tensor that another process of a run has pickled and sent.
+
+    It is no checkpoint: ``torch.save`` wrote a bare storage, which PyTorch reads without code.
+    """
+    return _torch_load(io.BytesIO(content), weights_only=True)
 
 
 def load_inert(f: str | Path | BinaryIO, map_location: Any = None, *_: object, **__: object) -> Any:

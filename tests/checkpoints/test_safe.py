@@ -172,3 +172,17 @@ def test_the_import_of_our_registry_lets_a_file_bring_no_functions(tmp_path):
     assert type(read) is HistoryBuffer
     assert read.statistics('mean') == 2.0
     assert all(callable(method) for method in HistoryBuffer._statistics_methods.values())
+
+
+def test_processes_still_send_tensors(tmp_path):
+    """MMEngine collects the results of several processes as pickles."""
+    sent = dict(mask=torch.rand(3, 4) > 0.5, box=torch.rand(5)[1:], half=torch.ones(2).half())
+    safe.guard_process()
+    received = pickle.loads(pickle.dumps(sent))
+    assert sent.keys() == received.keys()
+    assert all(torch.equal(sent[key], received[key]) for key in sent)
+    bomb = io.BytesIO()
+    torch.save(Bomb(Path.touch, tmp_path / 'ran'), bomb, pickle_module=pickle)
+    with pytest.raises(pickle.UnpicklingError):
+        torch.storage._load_from_bytes(bomb.getvalue())
+    assert not (tmp_path / 'ran').exists()
