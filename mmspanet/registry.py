@@ -8,6 +8,7 @@ needs no ``custom_imports``.
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import OPTIMIZERS as MMENGINE_OPTIMIZERS
 from mmengine.registry import Registry
 
 from mmspanet.checkpoints.safe import allow_training_checkpoints
@@ -21,6 +22,12 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
     scope='mmspanet',
     locations=['mmspanet.engine.layer_decay'],
+)
+OPTIMIZERS = Registry(
+    'optimizer',
+    parent=MMENGINE_OPTIMIZERS,
+    scope='mmspanet',
+    locations=['mmspanet.engine.lamb'],
 )
 HOOKS = Registry(
     'hook',

@@ -337,7 +337,8 @@ def test_ade20k_data(file):
 def test_imagenet_recipe(file):
     cfg = recipe(file)
     arch, wrapper = variant(file), cfg.optim_wrapper
-    name, lr = ('Lamb', 8e-3) if arch.endswith('hybrid') else ('AdamW', 4e-3)
+    is_hybrid = arch.endswith('hybrid')
+    name, lr = ('mmspanet.HeadwiseLamb', 8e-3) if is_hybrid else ('AdamW', 4e-3)
     optimizer = wrapper.optimizer
     assert (optimizer.type, optimizer.lr, optimizer.weight_decay) == (name, lr, 0.05)
     in_float32 = arch in ('s36-pure', 'm36-hybrid', 'b36-hybrid')
@@ -345,18 +346,12 @@ def test_imagenet_recipe(file):
     assert ('-amp-' in file) is not in_float32
     clip = dict(max_norm=1.0) if arch == 'b36-hybrid' else None
     assert wrapper.get('clip_grad') == clip
-    assert cfg.train_dataloader.batch_size * 8 == cfg.auto_scale_lr.base_batch_size
-    assert cfg.auto_scale_lr.base_batch_size * wrapper.accumulative_counts == 4096
-    warmup, cosine = cfg.param_scheduler
-    assert warmup.start_factor * lr == pytest.approx(1e-6)
-    assert (warmup.end, cosine.begin, cosine.end, cosine.eta_min) == (20, 20, 300, 1e-5)
-    assert cfg.train_cfg.max_epochs == 300
     assert [a.alpha for a in cfg.model.train_cfg.augments] == [0.8, 1.0]
     assert cfg.model.head.loss.label_smooth_val == 0.1
-    pipeline = {step.type: step for step in cfg.train_dataloader.dataset.pipeline}
-    assert pipeline['RandomResizedCrop'].crop_ratio_range == (0.08, 1.0)
-    assert pipeline['RandAugment'].magnitude_level == 9
-    assert pipeline['RandomErasing'].erase_prob == 0.25
+    crops, _, operations, _ = cfg.train_dataloader.dataset.pipeline[1:-1]
+    assert {crop.crop_ratio_range for crop in crops.transforms} == {(0.08, 1.0)}
+    assert {operation.magnitude_level for operation in operations.transforms} == {9}
+    assert cfg.data_preprocessor.erasing.p == 0.25
     resize = cfg.test_dataloader.dataset.pipeline[1]
     assert (resize.scale, resize.interpolation) == (224, 'bicubic')
 
@@ -366,7 +361,7 @@ def test_lamb_of_the_hybrids_builds():
     cfg = load(files('cls', 's18-hybrid', 'amp')[0])
     cfg.model.data_preprocessor = cfg.data_preprocessor
     model = mmpretrain_registry.MODELS.build(cfg.model)
-    assert type(build_optim_wrapper(model, cfg.optim_wrapper).optimizer).__name__ == 'Lamb'
+    assert type(build_optim_wrapper(model, cfg.optim_wrapper).optimizer).__name__ == 'HeadwiseLamb'
 
 
 def test_one_dimensional_parameters_of_the_classifier_do_not_decay():

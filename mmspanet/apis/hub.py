@@ -7,7 +7,7 @@ MMPretrain's hub reads its own model index and has no look-up of other packages'
     from mmpretrain import get_model, list_models
 
     list_models('spanetv2')
-    model = get_model('spanetv2-s18-pure_8xb128-amp-300e_in1k', pretrained='spanetv2://s18-pure')
+    model = get_model('spanetv2-s18-pure_4xb128-amp-310e_in1k', pretrained='spanetv2://s18-pure')
 
 Detectors and segmentors stay out: the hub would build them in MMPretrain's scope.
 """

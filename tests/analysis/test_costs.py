@@ -102,7 +102,7 @@ def test_printed_figures_come_out(start):
 
 def test_the_deployed_form_has_the_same_products():
     pytest.importorskip('mmpretrain')
-    path = CONFIGS / 'cls/spanetv2-s18-hybrid_8xb128-amp-300e_in1k.py'
+    path = CONFIGS / 'cls/spanetv2-s18-hybrid_4xb64-amp-310e_in1k.py'
     trained, deployed = (
         count_config(Config.fromfile(path), (224, 224), deploy)[0].macs for deploy in (False, True)
     )

@@ -1,6 +1,6 @@
 # Published: top-1 84.9 (ImageNet-1K, 224x224), with the scaled sigmoid.
 # The revision's function: a learned slope in the filter, and no interleave of the heads.
-_base_ = ['./spanetv2-s36-hybrid_8xb128-amp-300e_in1k.py']
+_base_ = ['./spanetv2-s36-hybrid_4xb64-amp-310e_in1k.py']
 
 model = dict(
     backbone=dict(
@@ -12,3 +12,5 @@ model = dict(
         )
     )
 )
+# The revised mixer holds its filter in one piece: LAMB's usual scale, one per parameter.
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(_delete_=True)))
