@@ -33,5 +33,9 @@ HOOKS = Registry(
     'hook',
     parent=MMENGINE_HOOKS,
     scope='mmspanet',
-    locations=['mmspanet.engine.hooks', 'mmspanet.engine.resume'],
+    locations=[
+        'mmspanet.engine.hooks',
+        'mmspanet.engine.resume',
+        'mmspanet.engine.best_checkpoint',
+    ],
 )

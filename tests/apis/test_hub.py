@@ -32,13 +32,8 @@ def test_a_model_by_name_reads_the_authors_file(hub, tmp_path, monkeypatch):
     torch.save(golden.state_dict('s18_pure'), tmp_path / 'checkpoints' / FILES['s18-pure'])
     monkeypatch.chdir(tmp_path)
     model = hub.get_model(
-<<<<<<< HEAD
         'spanetv2-s18-pure_4xb128-amp-310e_in1k', pretrained='spanetv2://s18-pure'
     ).to(DEVICE)
-=======
-        'spanetv2-s18-pure_4xb128-amp-310e_in1k', pretrained='spanetv2://s18-pure'
-    )
->>>>>>> cf18a81 (The ImageNet configs train what the released scripts train)
     record = golden.load('s18_pure')
     with torch.no_grad():
         logits = model(golden.image(record['input_seed'], [2, 3, 224, 224]).to(DEVICE))

@@ -4,8 +4,9 @@ default_hooks = dict(
     logger=dict(type='LoggerHook'),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='CheckpointHook',
-        max_keep_ckpts=3,
+        type='mmspanet.BestCheckpointHook',
+        max_keep_ckpts=3,  # and the best one beside them
+        rule='greater',
         backend_args=dict(backend='atomic'),  # of mmspanet: no half-written file
     ),
     checkpoint_guard=dict(type='mmspanet.CheckpointGuardHook'),  # none of another model

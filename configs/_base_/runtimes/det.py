@@ -4,7 +4,7 @@ _base_ = 'default.py'
 default_scope = 'mmdet'
 default_hooks = dict(
     logger=dict(interval=50),
-    checkpoint=dict(interval=1),
+    checkpoint=dict(interval=1, save_best='coco/bbox_mAP'),
     visualization=dict(type='DetVisualizationHook'),
 )
 visualizer = dict(type='DetLocalVisualizer', name='visualizer')
