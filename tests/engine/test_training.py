@@ -1,5 +1,6 @@
 """What users combine with the backbone trains, stops and resumes: short runs in this process."""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ def make_runner(data_root, work_dir, epochs, build=Runner.from_cfg, **options):
         changes[f'{part}_dataloader.dataset.data_root'] = str(data_root)
         changes[f'{part}_dataloader.num_workers'] = 0
         changes[f'{part}_dataloader.persistent_workers'] = False
-    cfg = cli.load_config(str(CONFIG), changes | options)
+    cfg = cli.load_config(str(CONFIG), copy.deepcopy(changes | options))  # _delete_ goes
     cfg.work_dir = str(work_dir)
     cfg.experiment_name = f'{work_dir.name}_{epochs}_{id(cfg)}'
     cfg.load_from = newest_whole_checkpoint(str(work_dir))
@@ -53,6 +54,14 @@ COMBINATIONS = {
     'gradient checkpointing': {'model.backbone.with_cp': True},
     'frozen stages': {'model.backbone.frozen_stages': 1},
     'drop path': {'model.backbone.drop_path_rate': 0.5},
+    'LAMB by head': {
+        'optim_wrapper': dict(
+            _delete_=True,
+            type='OptimWrapper',
+            optimizer=dict(type='mmspanet.HeadwiseLamb', lr=2e-3, weight_decay=0.05),
+            paramwise_cfg=dict(custom_keys={'srf.filter': dict(heads=4)}),
+        )
+    },
     'layer decay': {
         'optim_wrapper.paramwise_cfg': dict(decay_rate=0.9, decay_type='layer_wise'),
     },
