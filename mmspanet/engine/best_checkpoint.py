@@ -27,6 +27,8 @@ class BestCheckpointHook(CheckpointHook):
         kwargs: Other options of MMEngine's hook.
     """
 
+    best_ckpt_path: str | None
+
     def __init__(self, save_best: str | None = None, **kwargs: Any) -> None:
         super().__init__(save_best=save_best, **kwargs)
         self.metric = save_best

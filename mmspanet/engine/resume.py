@@ -152,7 +152,6 @@ def _check_optimizer(
         if len(ours) == len(theirs):
             return
     name = type(runner.optim_wrapper.optimizer).__name__
-    name = type(runner.optim_wrapper.optimizer).__name__
     raise InputError(
         f'{runner._load_from} holds the state of another optimizer, or of other parameter groups, '
         f'than optim_wrapper of the config asks for ({name} with {len(ours)} groups): give that '
