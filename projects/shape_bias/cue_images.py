@@ -22,6 +22,7 @@ from mmspanet.datasets.shapes.draw import (
 )
 from mmspanet.datasets.shapes.layouts import make_folder, numbered_generators, write_image
 from mmspanet.datasets.shapes.scenes import add_camera_effects
+from mmspanet.files import write_text
 
 
 def _grain(rng: Rng) -> np.ndarray:
@@ -80,4 +81,4 @@ def write_cues(root: Path, name: str, count: int, seed: int = 0) -> None:
         make_folder((root / name / file).parent)
         write_image(root / name / file, make_cue_portrait(rng, split, outline, texture))
         lines.append(f'{file} {outline}\n')
-    (make_folder(root / 'meta') / f'{name}.txt').write_text(''.join(lines))
+    write_text(root / 'meta' / f'{name}.txt', ''.join(lines))

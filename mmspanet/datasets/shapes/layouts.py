@@ -9,6 +9,7 @@ import numpy as np
 from rich.progress import track
 
 from mmspanet.errors import WriteError
+from mmspanet.files import write_text
 
 from .draw import CLASSES, SIZE, Rng
 from .scenes import make_portrait, make_scene
@@ -40,8 +41,8 @@ def write_coco(root: Path, split: str, count: int, seed: int = 0) -> None:
         ]
     categories = [dict(id=k + 1, name=name) for k, name in enumerate(CLASSES)]
     record = dict(images=images, annotations=annotations, categories=categories)
-    path = make_folder(root / 'annotations') / f'instances_{split}2017.json'
-    path.write_text(json.dumps(record))
+    path = root / 'annotations' / f'instances_{split}2017.json'
+    write_text(path, json.dumps(record))
 
 
 def write_ade(root: Path, split: str, count: int, seed: int = 0) -> None:
@@ -74,7 +75,7 @@ def write_imagenet(root: Path, split: str, count: int, seed: int = 0) -> None:
         make_folder((root / split / name).parent)
         write_image(root / split / name, make_portrait(rng, split, label))
         lines.append(f'{name} {label}\n')
-    (make_folder(root / 'meta') / f'{split}.txt').write_text(''.join(lines))
+    write_text(root / 'meta' / f'{split}.txt', ''.join(lines))
 
 
 def encode_rle(mask: np.ndarray) -> dict:
