@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Train, test and run scripts through MIM, with mmspanet installed from its wheel and as an
-# editable one: bash dev/check_mim.sh      (prints the table of docs/install.md)
+# editable one: bash dev/check_mim.sh      (prints the table of docs/compatibility.md)
 #
 # MIM and mmspanet go into a temporary environment on top of $VENV (else .venv): the one that
 # dev/upstream_stack.sh makes gets openmim, the other onedl-mim. Every command runs in a

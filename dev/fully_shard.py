@@ -32,7 +32,7 @@ def build(arch: str) -> SPANetV2:
 
 
 def losses(model: SPANetV2, images: torch.Tensor, steps: int) -> list[float]:
-    """The kurtosis of the normalised features on ``images``, before each of some steps of SGD."""
+    """The kurtosis of the normalized features on ``images``, before each of some steps of SGD."""
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-2)
     found = []
     for _ in range(steps):

@@ -37,7 +37,7 @@ class Row:
 
     Attributes:
         table: Key of :data:`TABLES`.
-        name: Model, with what tells it from its neighbours.
+        name: Model, with what tells it from its neighbors.
         status: ``paper``, ``ours``, ``peer``, ``reproduced`` or ``not reproduced``.
         metrics: Values in percent by the metric's name; empty where none is claimed.
         schedule: Epochs or iterations.

@@ -17,7 +17,7 @@ FILES = {
     task: sorted(str(p.relative_to(CONFIGS)) for p in (CONFIGS / task).glob('*.py'))
     for task in ('det', 'seg', 'cls')
 }
-IGNORED = 255  # label of unlabelled pixels
+IGNORED = 255  # label of unlabeled pixels
 
 
 def load(file: str) -> Config:

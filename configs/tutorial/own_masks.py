@@ -7,7 +7,7 @@ data_root = 'data/own/ade'
 train = dict(img_path='images/training', seg_map_path='annotations/training')
 val = dict(img_path='images/validation', seg_map_path='annotations/validation')
 classes = ('background', 'star', 'cross', 'ring', 'crescent', 'bolt')
-zero_is_unlabelled = True  # then the first class is 1 in the masks, else 0; 255 is unlabelled
+zero_is_unlabeled = True  # then the first class is 1 in the masks, else 0; 255 is unlabeled
 crop = (128, 128)  # of training, (height, width); 128 is the size of Shapes' images
 
 model = dict(
@@ -41,7 +41,7 @@ train_dataloader = dict(
         type='BaseSegDataset',
         data_root=data_root,
         metainfo=dict(classes=classes, palette=[]),  # an empty palette: random colors
-        reduce_zero_label=zero_is_unlabelled,
+        reduce_zero_label=zero_is_unlabeled,
         data_prefix=train,
         pipeline=train_pipeline,
     ),
@@ -52,7 +52,7 @@ val_dataloader = dict(
         type='BaseSegDataset',
         data_root=data_root,
         metainfo=dict(classes=classes, palette=[]),
-        reduce_zero_label=zero_is_unlabelled,
+        reduce_zero_label=zero_is_unlabeled,
         data_prefix=val,
         pipeline=test_pipeline,
     ),

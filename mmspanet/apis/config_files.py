@@ -24,7 +24,7 @@ def find_config(name: str) -> str:
         name: A path, or the file name of one of our configs, with or without ``.py``.
 
     Raises:
-        InputError: If there is neither; names those of ours that are spelt like it.
+        InputError: If there is neither; names those of ours that are spelled like it.
     """
     if Path(name).is_file():
         return name
@@ -33,7 +33,7 @@ def find_config(name: str) -> str:
     if stem in ours:
         return str(ours[stem])
     alike = get_close_matches(stem, ours, n=3, cutoff=0.5)
-    hint = f'of ours, {" and ".join(alike)} are spelt like it' if alike else f'see {ROOT}/configs'
+    hint = f'of ours, {" and ".join(alike)} are spelled like it' if alike else f'see {ROOT}/configs'
     raise InputError(f'The config {name} is no file and none of our configs: {hint}.')
 
 

@@ -7,7 +7,7 @@ from mmengine.registry import DATASETS
 
 
 def metainfo(dataset: ConfigDict, scope: str) -> dict[str, Any]:
-    """The names and colours of a data set's classes, as its library takes them.
+    """The names and colors of a data set's classes, as its library takes them.
 
     That is the ``METAINFO`` of its type, under the ``metainfo`` of its config, whose values may
     name files.

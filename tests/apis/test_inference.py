@@ -79,7 +79,7 @@ def test_shares_of_a_segmentation(predictors, image):
 
 
 def test_scores_of_a_classification(predictors, image):
-    """Against the model alone, on the image resized and normalised by hand."""
+    """Against the model alone, on the image resized and normalized by hand."""
     predictor = predictors['mmpretrain']
     top = predictor.predict(image, 0.5).record['top']
     small = cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA)[..., ::-1]

@@ -11,7 +11,7 @@ import torch
 from mmspanet.engine.hooks import DrawInRGBHook, EpochSeedHook
 
 
-def test_mmpretrains_pictures_have_the_right_colours(tmp_path):
+def test_mmpretrains_pictures_have_the_right_colors(tmp_path):
     """A red image, BGR as it is loaded, drawn by MMPretrain's own hook into a file."""
     hooks = pytest.importorskip('mmpretrain.engine.hooks')
     import mmcv

@@ -1,6 +1,6 @@
 """Export a detector, a segmentor, a classifier or its backbone to ONNX, and check the graphs.
 
-A classifier and a segmentor are one graph, from normalised images to logits. A one-stage detector
+A classifier and a segmentor are one graph, from normalized images to logits. A one-stage detector
 goes up to the maps of its head; Mask R-CNN is three graphs (proposals, box_head, mask_head), a
 cascade its proposals; docs/deployment.md says what runs between them. Each graph is compared with
 PyTorch in onnxruntime before it is called done. Needs pip install onnx onnxscript onnxruntime.

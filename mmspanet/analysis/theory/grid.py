@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 CROSS = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
-"""The stencil of the graph that joins each node with its four neighbours."""
+"""The stencil of the graph that joins each node with its four neighbors."""
 
 
 @dataclass(frozen=True)

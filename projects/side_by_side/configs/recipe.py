@@ -1,6 +1,6 @@
 # CIFAR-10 at 64 px, 10 epochs: the one recipe of all models in projects/side_by_side. A training
 # takes 10 minutes and more on one CPU core.
-# It is ours, a plain one that favours none of them: no paper trains these models on CIFAR-10.
+# It is ours, a plain one that favors none of them: no paper trains these models on CIFAR-10.
 # projects/side_by_side/cifar10.py writes the folders.
 _base_ = '../../../configs/_base_/runtimes/cls.py'
 custom_imports = dict(imports=['projects.side_by_side.models'], allow_failed_imports=False)
