@@ -85,7 +85,8 @@ class Drill:
             f'train_cfg = dict(max_epochs={self.epochs}, val_interval=1)\n'
             "param_scheduler = [dict(type='CosineAnnealingLR', convert_to_iter_based=True, "
             f'T_max={self.epochs})]\n'
-            'default_hooks = dict(logger=dict(interval=1))\n'
+            # Without the best checkpoint, a resumed run has no validation to make up for.
+            'default_hooks = dict(logger=dict(interval=1), checkpoint=dict(save_best=None))\n'
         )
 
     def start(

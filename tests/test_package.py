@@ -147,8 +147,8 @@ def checkout(tmp_path):
     """The files of a checkout that the set-up reads."""
     (tmp_path / 'tools').mkdir()
     shutil.copy(ROOT / 'tools/setup_env.sh', tmp_path / 'tools')
-    for name in ('requirements.txt', 'requirements-dev.txt', 'pyproject.toml', 'setup.py'):
-        shutil.copy(ROOT / name, tmp_path)
+    for path in [*ROOT.glob('requirements*.txt'), ROOT / 'pyproject.toml', ROOT / 'setup.py']:
+        shutil.copy(path, tmp_path)
     return tmp_path
 
 
@@ -187,9 +187,8 @@ def test_set_up_without_a_compiler_says_so(checkout):
 
 
 def test_a_finished_set_up_is_used_as_it_is(checkout):
-    files = ('requirements.txt', 'requirements-dev.txt', 'pyproject.toml', 'setup.py')
-    together = b''.join((checkout / name).read_bytes() for name in files)
-    stamp = subprocess.run(['cksum'], input=together, capture_output=True).stdout
+    sum_up = ['bash', '-c', 'cat requirements*.txt pyproject.toml setup.py | cksum']
+    stamp = subprocess.run(sum_up, cwd=checkout, capture_output=True).stdout
     fake_venv(checkout, {'pip': 'echo called pip >&2; exit 1'})
     (checkout / '.venv/.mmspanet-ready').write_bytes(stamp.strip())
     run = set_up(checkout)

@@ -15,7 +15,6 @@ from torch import nn
 
 from mmspanet import cli
 from mmspanet.datasets.shapes import CLASSES, draw
-from mmspanet.errors import InputError
 from projects.shape_bias import cue_images, shape_bias, training
 from projects.shape_bias.shape_bias import CueResult, CueRun, Decision
 from projects.shape_bias.variants import VARIANTS
@@ -139,7 +138,7 @@ def test_missing_images_are_named(tmp_path):
     pytest.importorskip('mmpretrain')
     cfg = cli.load_config(str(CONFIG), None)
     cfg.test_dataloader.dataset.data_root = str(tmp_path)
-    with pytest.raises(InputError, match=r'conflict\.txt'):
+    with pytest.raises(FileNotFoundError, match=r'conflict\.txt'):
         shape_bias.decide(Reader('outline'), cfg, 'conflict')
 
 
