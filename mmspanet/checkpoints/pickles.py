@@ -9,11 +9,9 @@ The interpreter knows the instructions that ``torch.save`` writes (protocol 2), 
 builds by the size of the file, before anything is allocated.
 """
 
-import gc
 import struct
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -21,6 +19,8 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from torch import Tensor, nn
+
+from mmspanet.garbage import collection_off
 
 MAX_INSTRUCTIONS = 1_000_000  # a training checkpoint has about 40 for each tensor
 MAX_DEPTH = 64  # of lists in lists; MMEngine's files have 8
@@ -94,7 +94,7 @@ class Unpickler:
             RefusedError: If it names or does more than weights and training states need.
             Exception: Of many types, if it is garbage.
         """
-        with _no_garbage_collection():
+        with collection_off():
             value = self._run()
             check_extent(value, self._room)
         return value
@@ -548,18 +548,6 @@ INSTRUCTIONS: dict[bytes, Callable[[Unpickler], None]] = {
     b'Q': Unpickler._binpersid,
 }
 """The instructions that ``torch.save`` writes, and no other."""
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Spare a million new containers the searches for cycles, which take longer than the rest."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def room_for(file_size: int) -> int:

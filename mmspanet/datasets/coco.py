@@ -4,20 +4,20 @@
 every number and says which annotation it is.
 """
 
-import gc
 import json
 import math
 import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
+
+from mmspanet.garbage import collection_off
 
 # A polygon, between brackets that do not follow a key, as the counts of a run-length code do.
 _POLYGON = re.compile(rb'\[(?<!:\[)(?<!: \[)[0-9., \n\r\t-]{60,}\]')
@@ -39,19 +39,7 @@ STOPPING = (
 )
 
 
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Millions of new objects at once, none of them garbage: looking through them takes longer."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-@_no_collection()
+@collection_off()
 def skim(path: Path) -> Any:
     """What a JSON file holds, with its long polygons, most of its bytes, replaced by a short one.
 
@@ -76,7 +64,7 @@ def _finite(text: str) -> float:
     return value
 
 
-@_no_collection()
+@collection_off()
 def is_sound(content: Any, with_masks: bool, annotated: bool = True) -> bool:
     """Whether skimmed content has nothing of :data:`STOPPING`; if in doubt, it has not.
 

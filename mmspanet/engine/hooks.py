@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, Runner
 
 from mmspanet.checkpoints.load import fill
+from mmspanet.checkpoints.reader import inert_meta
 from mmspanet.errors import DivergedError
 from mmspanet.models import find_spanetv2
 from mmspanet.registry import HOOKS
@@ -57,7 +58,7 @@ class CheckpointGuardHook(Hook):
             CheckpointError: If a run would go on, or be tested, with other weights than those of
                 the checkpoint.
         """
-        (checkpoint.get('meta') or {}).pop('config', None)
+        inert_meta(checkpoint)
         is_training = isinstance(runner._train_loop, BaseLoop)
         if runner._resume or not is_training:
             fill(runner.model, checkpoint, runner._load_from)
