@@ -5,6 +5,7 @@ archives) and ``.safetensors``. Nothing that a file names is imported or called,
 :mod:`mmspanet.checkpoints.pickles`; its sizes are checked before memory is taken.
 """
 
+import ast
 import io
 import os
 import re
@@ -24,7 +25,8 @@ from .pickles import CUT_SHORT, DO_NOT_TRUST, RefusedError, Unpickler, printable
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
 BEST = r'(?s:.*[/\\])?best_[^/\\]+\.pth'  # as CheckpointHook names the best so far
-EXECUTED = ('config', 'cfg')  # of meta; see inert_meta
+CONFIG_VALUES = 'config_values'  # in meta; see inert_meta
+LONGEST_CONFIG = 2**20  # characters; those of the libraries have some ten thousand
 
 Place = Callable[[torch.UntypedStorage, str], Any]
 """Moves a storage, given the device that it was saved from, as ``map_location`` says."""
@@ -141,15 +143,17 @@ def inert_meta(checkpoint: dict[str, Any]) -> dict[str, Any]:
     """The checkpoint without the config in its ``meta``, which MMEngine executes as Python code.
 
     ``Runner.resume`` runs ``meta['config']`` (of MMCV 1, to compare ``gpu_ids``), its inferencers
-    run ``meta['cfg']`` where they are given no config. A resumed training needs neither.
+    run ``meta['cfg']`` where they are given no config. The plain values of ``cfg`` stay in
+    ``meta['config_values']``, so that a resumed run can say what it changes.
     The messages name the best checkpoint so far, which CheckpointHook removes for a better one: a
     path that is not that of such a file stays behind, too, as do numbers of old checkpoints that
     are none.
     """
     meta = checkpoint.get('meta')
     if isinstance(meta, dict):
-        for key in EXECUTED:
-            meta.pop(key, None)
+        meta.pop('config', None)
+        if 'cfg' in meta:
+            meta[CONFIG_VALUES] = config_values(meta.pop('cfg'))
     hub = checkpoint.get('message_hub')
     messages = hub.get('runtime_info') if isinstance(hub, dict) else None
     if isinstance(messages, dict):
@@ -160,6 +164,34 @@ def inert_meta(checkpoint: dict[str, Any]) -> dict[str, Any]:
         if type(kept) is not list or not all(type(number) is int for number in kept):
             del messages['keep_ckpt_ids']
     return checkpoint
+
+
+def config_values(text: Any) -> dict[str, Any]:
+    """The assignments of a config's text whose values are plain; nothing of it is executed.
+
+    Args:
+        text: As MMEngine writes it into checkpoints. Anything else has no values.
+    """
+    if not isinstance(text, str) or len(text) > LONGEST_CONFIG:
+        return {}
+    try:
+        statements = ast.parse(text).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return {}
+    values = {}
+    for statement in statements:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            values[statement.targets[0].id] = _plain(statement.value)
+    return values
+
+
+def _plain(node: ast.expr) -> Any:
+    """A number, a text, or dict(...) of such; None for anything else."""
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict':
+        return {keyword.arg: _plain(keyword.value) for keyword in node.keywords}
+    return None
 
 
 def read_file(source: str | Path | BinaryIO, place: Place | None = None) -> Any:

@@ -1,6 +1,5 @@
 """What a resumed training takes from its checkpoint, and what from the config."""
 
-import ast
 import copy
 import warnings
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from mmspanet.checkpoints.reader import CONFIG_VALUES
 from mmspanet.errors import InputError
 from mmspanet.registry import HOOKS
 
@@ -180,7 +180,7 @@ def _settings(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> Itera
 
 def _run_settings(runner: Runner, meta: dict[str, Any]) -> Iterator[str]:
     """The batch size and the end of the run, which are the config's."""
-    before = config_values(meta.get('cfg') or '')
+    before = meta.get(CONFIG_VALUES)
     for name, keys in (
         ('batch size', ('train_dataloader', 'batch_size')),
         ('end after', ('train_cfg', 'max_epochs')),
@@ -190,31 +190,5 @@ def _run_settings(runner: Runner, meta: dict[str, Any]) -> Iterator[str]:
         ours: Any = runner.cfg.to_dict()
         for key in keys:
             theirs, ours = ((v.get(key) if isinstance(v, dict) else None) for v in (theirs, ours))
-        if theirs is not None and ours is not None and theirs != ours:
+        if type(theirs) is int and ours is not None and theirs != ours:
             yield f'{name} {ours} of the config, instead of {theirs} of the checkpoint'
-
-
-def config_values(text: str) -> dict[str, Any]:
-    """The assignments of a config's text whose values are plain; nothing of it is executed.
-
-    Args:
-        text: As MMEngine writes it into checkpoints.
-    """
-    try:
-        statements = ast.parse(text).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return {}
-    values = {}
-    for statement in statements:
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            values[statement.targets[0].id] = _plain(statement.value)
-    return values
-
-
-def _plain(node: ast.expr) -> Any:
-    """A number, a text, or dict(...) of such; None for anything else."""
-    if isinstance(node, ast.Constant):
-        return node.value
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict':
-        return {keyword.arg: _plain(keyword.value) for keyword in node.keywords}
-    return None

@@ -16,6 +16,7 @@ from mmspanet.checkpoints import pickles
 from mmspanet.checkpoints.reader import (
     check_resumable,
     check_weights,
+    config_values,
     inert_meta,
     read_checkpoint,
     read_file,
@@ -209,6 +210,15 @@ def test_meta_holds_nothing_that_mmengine_executes(tmp_path):
     (tmp_path / 'file.pth').write_bytes(CODE['meta config']())
     assert read_checkpoint(tmp_path / 'file.pth')['meta'] == dict(epoch=1, iter=3)
     assert inert_meta(dict(meta=None)) == dict(meta=None)
+
+
+def test_the_config_in_a_checkpoint_is_read_and_not_run():
+    text = "import os\na = dict(b=2, c=dict(d='x', e=os.system('false')))\nf = -1\na.b = 3\n"
+    assert config_values(text) == dict(a=dict(b=2, c=dict(d='x', e=None)), f=None)
+    for odd in ('(' * 1000, '\0', 'a = 1\n' * 200_000, None, 3):
+        assert config_values(odd) == {}
+    checkpoint = inert_meta(dict(meta=dict(cfg='a = 1', config='b = 2')))
+    assert inert_meta(checkpoint)['meta'] == dict(config_values=dict(a=1))
 
 
 def test_a_file_names_no_other_files_to_be_removed():

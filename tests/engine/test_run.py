@@ -13,9 +13,9 @@ from mmengine.hooks import Hook
 
 from mmspanet.checkpoints import newest_whole_checkpoint
 from mmspanet.checkpoints.reader import read_checkpoint
+from mmspanet.checkpoints.safe import guard_process, release_process
 from mmspanet.engine import run as runs
 from mmspanet.engine.lock import NAME, lock_work_dir
-from mmspanet.engine.resume import config_values
 from mmspanet.errors import InputError, Stopped, WorkerError
 from tests.engine.test_training import make_runner
 from tests.helpers import ROOT
@@ -177,6 +177,19 @@ def test_what_differs_is_said(data_root, tmp_path, change, expected):
     assert f'resume: {expected}' in log_of(tmp_path)
 
 
+def test_what_differs_is_said_where_every_file_is_read_by_our_reader(data_root, tmp_path):
+    """As in tools/train.py."""
+    make_runner(data_root, tmp_path, 1).train()
+    changes = with_hook('checkpoint') | {'log_level': 'INFO', 'train_dataloader.batch_size': 2}
+    again = make_runner(data_root, tmp_path, 1, **changes)
+    guard_process()
+    try:
+        runs.train(again)
+    finally:
+        release_process()
+    assert 'resume: batch size 2 of the config, instead of 4' in log_of(tmp_path)
+
+
 def test_a_finished_run_says_so(data_root, tmp_path):
     make_runner(data_root, tmp_path, 1).train()
     again = make_runner(data_root, tmp_path, 1, **with_hook('checkpoint'), **{'log_level': 'INFO'})
@@ -203,12 +216,6 @@ def test_weights_alone_are_no_training(data_root, tmp_path):
     torch.save({key: content[key] for key in ('state_dict', 'meta')}, tmp_path / 'epoch_1.pth')
     with pytest.raises(InputError, match='weights alone'):
         runs.train(make_runner(data_root, tmp_path, 2, **with_hook('checkpoint')))
-
-
-def test_the_config_in_a_checkpoint_is_read_and_not_run():
-    text = "import os\na = dict(b=2, c=dict(d='x', e=os.system('false')))\nf = -1\na.b = 3\n"
-    assert config_values(text) == dict(a=dict(b=2, c=dict(d='x', e=None)), f=None)
-    assert config_values('(' * 1000) == {}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What users combine with the backbone trains, stops and resumes: short runs in this process."""
 
 import copy
+import itertools
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from mmspanet.errors import CheckpointError, DivergedError
 pytest.importorskip('mmpretrain')
 
 CONFIG = Path(__file__).parents[2] / 'configs/cls/spanetv2_shapes.py'
+RUNS = itertools.count()  # loggers of one name are one
 SMALL = dict(arch=dict(depths=(1, 1, 1, 1), channels=(8, 8, 16, 16)), input_size=64)
 
 
@@ -37,7 +39,7 @@ def make_runner(data_root, work_dir, epochs, build=Runner.from_cfg, **options):
         changes[f'{part}_dataloader.persistent_workers'] = False
     cfg = cli.load_config(str(CONFIG), copy.deepcopy(changes | options))  # _delete_ goes
     cfg.work_dir = str(work_dir)
-    cfg.experiment_name = f'{work_dir.name}_{epochs}_{id(cfg)}'
+    cfg.experiment_name = f'{work_dir.name}_{next(RUNS)}'
     cfg.load_from = newest_whole_checkpoint(str(work_dir))
     cfg.resume = cfg.load_from is not None
     device.adapt_to_cpu(cfg)
