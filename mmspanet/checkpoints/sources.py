@@ -6,48 +6,43 @@ for all of them.
 
 import hashlib
 import os
+import re
 import sys
-import urllib.request
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from rich.console import Console
-from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
+from mmspanet.errors import InputError
 
-from mmspanet.errors import CheckpointError, InputError
+from .download import download
+from .published import MEANINGS, PUBLISHED, Published, Status
 
 SCHEME = 'spanetv2://'
 FOLDER = Path('checkpoints')
-RELEASE = 'https://github.com/DoranLyong/SPANetV2-official/releases/download/ImageNet-1K/'
-
-# As the authors' configs name them; of M36 and B36-hybrid, whose names were not seen, by analogy.
-FILES = {
-    f'{size}-{family}': f'spanetv2_{size}_{infix}_res-scale_Full-ExSPAM.pth'
-    for size in ('s18', 's36', 'm36', 'b36')
-    for family, infix in (('pure', 'pure'), ('hybrid', 'hybrid_k7'))
-}
-
-LARGEST_DOWNLOAD = 8 * 2**30  # bytes; the largest training checkpoint of ours has under 2 GiB
-TIMEOUT = 30  # seconds without an answer
 
 
 def local_file(source: str | Path) -> Path:
     """Give the file of a checkpoint, downloaded first where the source is not on this machine.
 
     Args:
-        source: A path, ``file://PATH``, ``http(s)://...``, or ``spanetv2://ARCH`` for the
-            authors' published ImageNet weights, which are looked for in ``checkpoints/`` first.
+        source: A path, ``file://PATH``, ``http(s)://...``, or ``spanetv2://NAME`` for a checkpoint
+            that the authors published, which is looked for in ``checkpoints/`` first. Before a
+            download from an address that was not seen, a warning says so.
 
     Raises:
         InputError: If there is no such file or name, or if it can not be downloaded.
+        CheckpointError: If what was downloaded is another file than it should be.
+        WriteError: If the disk does not take it.
     """
     text = str(source)
     if text.startswith(SCHEME):
-        return _release_file(text)
+        return _published_file(text)
     if text.startswith('file://'):
         text = unquote(urlsplit(text).path)
     if text.startswith(('http://', 'https://')):
-        return _download(text)
+        path = cache_path(text)
+        if not path.is_file():
+            download(text, path)
+        return path
     if not Path(text).is_file():
         raise InputError(
             f'The checkpoint {source} does not exist: give the path of a .pth file or its URL.'
@@ -63,57 +58,50 @@ def cache_path(url: str) -> Path:
     return cache / 'mmspanet' / 'checkpoints' / f'{digest}-{name[-100:]}'
 
 
-def _release_file(source: str) -> Path:
-    arch = source.removeprefix(SCHEME)
-    if arch not in FILES:
-        raise InputError(f'{source} is not published: there are files for {", ".join(FILES)}.')
-    local = FOLDER / FILES[arch]
-    if local.is_file():
+def find_local(entry: Published) -> Path | None:
+    """The file of a published checkpoint on this machine, if there is one.
+
+    In ``checkpoints/`` it has the authors' name for it, or ours: ``NAME.pth``,
+    ``NAME.safetensors``, or such with a hash as ``publish.py`` writes it. Else it is in the cache.
+
+    Raises:
+        InputError: If the folder holds several.
+    """
+    ours = re.compile(rf'{re.escape(entry.name)}(-[0-9a-f]{{8}})?\.(pth|safetensors)')
+    found = sorted(
+        path
+        for path in FOLDER.glob('*')
+        if path.is_file() and (path.name == entry.file or ours.fullmatch(path.name))
+    )
+    if len(found) > 1:
+        names = ' and '.join(path.name for path in found)
+        raise InputError(f'{FOLDER}/ holds {names} for {SCHEME}{entry.name}: keep one of them.')
+    cached = [cache_path(entry.url)] if entry.url else []
+    return next((path for path in (*found, *cached) if path.is_file()), None)
+
+
+def _published_file(source: str) -> Path:
+    name = source.removeprefix(SCHEME)
+    if name not in PUBLISHED:
+        raise InputError(f'{source} is not published: there are {", ".join(PUBLISHED)}.')
+    entry = PUBLISHED[name]
+    local = find_local(entry)
+    if local:
         return local
+    by_hand = f'put the file at {FOLDER / (entry.file or f"{name}.pth")}'
+    if entry.url is None:
+        raise InputError(
+            f"The name of the authors' file for {source} is not known: look for it at {entry.page} "
+            f'and {by_hand}.'
+        )
+    if entry.status is not Status.PROVED:
+        print(f'warning: {source}: {MEANINGS[entry.status]}.', file=sys.stderr, flush=True)
+    path = cache_path(entry.url)
     try:
-        return _download(RELEASE + FILES[arch])
+        download(entry.url, path, entry.size)
     except InputError as error:
         raise InputError(
-            f'{error} Download it elsewhere and put it at {local}, or train from scratch with '
-            '--cfg-options model.backbone.init_cfg=None.'
+            f'{error} Download it elsewhere, from {entry.page}, and {by_hand}; or train from '
+            'scratch with --cfg-options model.backbone.init_cfg=None.'
         ) from error
-
-
-def _download(url: str) -> Path:
-    path = cache_path(url)
-    if path.is_file():
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{path.name}.{os.getpid()}.part')  # several processes may load it
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
-            size = int(answer.headers.get('Content-Length') or 0)
-            if size > LARGEST_DOWNLOAD:
-                raise CheckpointError(
-                    f'{url} has {size / 2**30:.0f} GiB, more than any checkpoint: it is not read.'
-                )
-            _copy(answer, partial, size, url)
-        if size and partial.stat().st_size != size:
-            raise InputError(f'{url} broke off while it was downloaded: try again.')
-        os.replace(partial, path)
-    except (OSError, ValueError) as error:  # URLError is an OSError
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f'{url} could not be downloaded ({error}).') from error
-    finally:
-        partial.unlink(missing_ok=True)
     return path
-
-
-def _copy(answer: object, partial: Path, size: int, url: str) -> None:
-    columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
-    console = Console(file=sys.stderr)
-    with Progress(*columns, console=console) as progress, open(partial, 'wb') as out:
-        task = progress.add_task(Path(urlsplit(url).path).name, total=size or None)
-        written = 0
-        while chunk := answer.read(1 << 20):  # type: ignore[attr-defined]
-            written += len(chunk)
-            if written > LARGEST_DOWNLOAD:
-                raise CheckpointError(f'{url} is larger than any checkpoint: it is not read.')
-            out.write(chunk)
-            progress.advance(task, len(chunk))

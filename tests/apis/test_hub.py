@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmspanet.checkpoints.sources import FILES
+from mmspanet.checkpoints.published import PUBLISHED
 from tests import golden
 from tests.helpers import DEVICE
 
@@ -29,7 +29,7 @@ def test_every_classifier_is_listed_beside_mmpretrains_own(hub):
 
 def test_a_model_by_name_reads_the_authors_file(hub, tmp_path, monkeypatch):
     (tmp_path / 'checkpoints').mkdir()
-    torch.save(golden.state_dict('s18_pure'), tmp_path / 'checkpoints' / FILES['s18-pure'])
+    torch.save(golden.state_dict('s18_pure'), tmp_path / 'checkpoints' / PUBLISHED['s18-pure'].file)
     monkeypatch.chdir(tmp_path)
     model = hub.get_model(
         'spanetv2-s18-pure_4xb128-amp-310e_in1k', pretrained='spanetv2://s18-pure'

@@ -17,7 +17,7 @@ from torch import nn
 
 from mmspanet.apis.build import build_model
 from mmspanet.checkpoints import load, load_backbone, newest_whole_checkpoint
-from mmspanet.checkpoints.sources import FILES, cache_path, local_file
+from mmspanet.checkpoints.sources import cache_path, local_file
 from mmspanet.errors import CheckpointError, InputError
 
 ROOT = Path(__file__).parents[2]
@@ -108,7 +108,7 @@ def test_the_cache_tells_urls_of_one_name_apart(server, cache):
 
 
 def test_a_download_has_a_bound(server, cache, monkeypatch):
-    monkeypatch.setattr('mmspanet.checkpoints.sources.LARGEST_DOWNLOAD', 1000)
+    monkeypatch.setattr('mmspanet.checkpoints.download.LARGEST_DOWNLOAD', 1000)
     (server.folder / 'large.pth').write_bytes(bytes(1001))
     with pytest.raises(CheckpointError, match=r'large\.pth'):
         local_file(f'{server.url}/large.pth')
@@ -177,27 +177,6 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, weights):
     for bad in (cut, page, script, archive):
         with pytest.raises(CheckpointError, match=bad.name):
             load(Tiny(), bad)
-
-
-def test_a_name_of_the_release_is_looked_for_in_the_folder(tmp_path, monkeypatch, cache):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / 'checkpoints').mkdir()
-    path = tmp_path / 'checkpoints' / FILES['s18-pure']
-    path.touch()
-    assert local_file('spanetv2://s18-pure').resolve() == path
-    with pytest.raises(InputError, match='t18-pure is not published'):
-        local_file('spanetv2://t18-pure')
-
-
-def test_a_name_that_can_not_be_fetched_comes_with_both_remedies(tmp_path, monkeypatch, cache):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr('mmspanet.checkpoints.sources.RELEASE', 'http://127.0.0.1:9/')  # discard
-    with pytest.raises(InputError) as error:
-        local_file('spanetv2://s18-pure')
-    text = str(error.value)
-    assert f'checkpoints/{FILES["s18-pure"]}' in text
-    assert 'model.backbone.init_cfg=None' in text
-    assert '\n' not in text
 
 
 COUNT = """
