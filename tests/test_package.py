@@ -111,7 +111,9 @@ def test_the_metadata_of_a_wheel(sources, tmp_path):
         (name,) = (name for name in file.namelist() if name.endswith('.dist-info/METADATA'))
         found = email.message_from_bytes(file.read(name))
     assert (found['Name'], found['Version']) == ('mmspanet', mmspanet.__version__)
-    assert {'onedl', 'upstream', 'analysis', 'deploy'} == set(found.get_all('Provides-Extra'))
+    assert set(found.get_all('Provides-Extra')) == {
+        'onedl', 'upstream', 'analysis', 'timm', 'hub', 'deploy'
+    }  # fmt: skip
     needed = {
         re.match(r'\w+', line)[0] for line in found.get_all('Requires-Dist') if ';' not in line
     }
