@@ -8,7 +8,7 @@ from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 # These make or start an environment of the checkout, and compiled files are of one Python.
-NOT_IN_WHEELS = ('__pycache__', 'setup_env.sh', 'run_tests.sh', 'quickstart.sh')
+NOT_IN_WHEELS = ('__pycache__', 'setup_env.sh', 'set_up', 'run_tests.sh', 'quickstart.sh')
 
 
 class BuildWithMim(build_py):

@@ -38,17 +38,11 @@ if [ -n "${BASE:-}" ]; then
 else
     say 'making a new environment'
     "${PYTHON:-python3.11}" -m venv "$folder/venv"
-    pip install 'setuptools>=77,<82' wheel
+    pip install 'setuptools>=77,<82' 'packaging>=24.2' wheel ninja
     pip install -r <(grep -v '^onedl-mmcv' requirements.txt) addict
-    key=$("$python" -c '
-import sys, torch
-device = "cuda" if torch.cuda.is_available() else "cpu"
-print(f"torch-{torch.__version__}_cp{sys.version_info[0]}{sys.version_info[1]}_{device}")')
-    mmcv=$(grep '^onedl-mmcv==' requirements.txt)
-    wheels=${MMSPANET_WHEELS:-${XDG_CACHE_HOME:-$HOME/.cache}/mmspanet}/${mmcv/==/-}_$key
-    compgen -G "$wheels/*.whl" >/dev/null ||
-        fail "there is no wheel of onedl-mmcv in $wheels: run tools/setup_env.sh first."
-    pip install --no-deps --force-reinstall "$wheels"/*.whl "$(grep '^opencv' requirements.txt)"
+    mmcv=$("$python" tools/set_up/mmcv_wheel.py wheel "$(grep '^onedl-mmcv==' requirements.txt)") ||
+        exit 1
+    pip install --no-deps --force-reinstall "${mmcv##*$'\n'}" "$(grep '^opencv' requirements.txt)"
 fi
 
 say 'building the wheel and installing it'
@@ -61,7 +55,7 @@ pip wheel --no-deps --no-build-isolation --wheel-dir "$folder" "$folder/sources"
 names=$("$python" -m zipfile --list "$folder"/mmspanet-*.whl | awk 'NR > 1 { print $1 }')
 printf '%s files, %s of them for MIM, %s\n' "$(wc -l <<<"$names")" \
     "$(grep -c 'mmspanet/.mim/' <<<"$names")" "$(du -h "$folder"/mmspanet-*.whl | cut -f1)"
-if grep -E '__pycache__|setup_env\.sh|run_tests\.sh|quickstart\.sh' <<<"$names"; then
+if grep -E '__pycache__|set_?up/|setup_env\.sh|run_tests\.sh|quickstart\.sh' <<<"$names"; then
     fail 'these files belong to a checkout.'
 fi
 grep -q 'mmspanet/py.typed' <<<"$names" || fail 'py.typed is missing.'

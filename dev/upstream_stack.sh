@@ -31,27 +31,14 @@ pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
 say 'installing PyTorch (its default wheels are the CUDA build: about 3 GB to download, 6 GB on disk)'
 pip install "${base[@]}" "${torch[@]}"
 
-key=$("$venv/bin/python" -c '
-import sys, torch
-device = "cuda" if torch.cuda.is_available() else "cpu"
-print(f"torch-{torch.__version__}_cp{sys.version_info[0]}{sys.version_info[1]}_{device}")')
-wheels=${MMSPANET_WHEELS:-${XDG_CACHE_HOME:-$HOME/.cache}/mmspanet}/${mmcv/==/-}_$key
-if ! compgen -G "$wheels/*.whl" >/dev/null; then
-    say "compiling $mmcv (once for this torch and Python; about 9 minutes on 2 idle cores)"
-    partial=$(mktemp -d "${TMPDIR:-/tmp}/mmspanet-mmcv.XXXXXX")
-    trap 'rm -rf "$partial"' EXIT
-    MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(nproc)} "$venv/bin/python" -m pip \
-        --disable-pip-version-check wheel --no-build-isolation --no-cache-dir --no-deps \
-        --no-binary mmcv --wheel-dir "$partial" "$mmcv"
-    mkdir -p "$wheels"
-    mv "$partial"/*.whl "$wheels/"
-fi
+say "compiling $mmcv, unless that was done before"
+wheel=$("$venv/bin/python" tools/set_up/mmcv_wheel.py wheel "$mmcv") || exit 1
 
 say 'installing the OpenMMLab libraries and mmspanet'
 opencv=$(grep '^opencv' requirements.txt)
 # numpy is named again, so that nothing lifts it.
 pip install "${libraries[@]}" "${base[@]}" "${opencv/-headless/}" -r requirements-dev.txt
-pip install --no-deps --force-reinstall "$wheels"/*.whl "$opencv"
+pip install --no-deps --force-reinstall "${wheel##*$'\n'}" "$opencv"
 pip install --no-deps --no-build-isolation -e .
 
 say 'checking the environment'

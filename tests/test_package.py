@@ -81,12 +81,14 @@ def build(kind: str, sources: Path, out: Path) -> Path:
 
 
 def files_for_mim() -> set[str]:
-    of_a_checkout = ('setup_env.sh', 'run_tests.sh', 'quickstart.sh')
+    of_a_checkout = ('setup_env.sh', 'set_up', 'run_tests.sh', 'quickstart.sh')
     found = [ROOT / 'model-index.yml', *(ROOT / 'configs').rglob('*'), *(ROOT / 'tools').rglob('*')]
     return {
         str(path.relative_to(ROOT))
         for path in found
-        if path.is_file() and '__pycache__' not in path.parts and path.name not in of_a_checkout
+        if path.is_file()
+        and '__pycache__' not in path.parts
+        and not set(path.parts) & set(of_a_checkout)
     }
 
 
@@ -147,7 +149,7 @@ def test_an_editable_install_links_to_the_checkout(sources, tmp_path):
 @pytest.fixture
 def checkout(tmp_path):
     """The files of a checkout that the set-up reads."""
-    (tmp_path / 'tools').mkdir()
+    shutil.copytree(ROOT / 'tools/set_up', tmp_path / 'tools/set_up')
     shutil.copy(ROOT / 'tools/setup_env.sh', tmp_path / 'tools')
     for path in [*ROOT.glob('requirements*.txt'), ROOT / 'pyproject.toml', ROOT / 'setup.py']:
         shutil.copy(path, tmp_path)
@@ -169,21 +171,30 @@ def test_set_up_without_a_fitting_python_says_so(checkout):
 
 
 def fake_venv(checkout, replies: dict[str, str]) -> None:
-    """A .venv whose python answers by the first of ``replies`` that its arguments contain."""
+    """A .venv whose python answers by the first of ``replies`` that its arguments contain.
+
+    The set-up's own script is run, without torch.
+    """
     bin_dir = checkout / '.venv/bin'
     bin_dir.mkdir(parents=True)
     cases = ''.join(f'    *{key}*) {reply} ;;\n' for key, reply in replies.items())
+    cases += f'    *tools/set_up/*) exec {sys.executable} -S "$@" ;;\n'
     (bin_dir / 'python').write_text(f'#!/bin/sh\ncase "$*" in\n{cases}esac\n')
     (bin_dir / 'python').chmod(0o755)
 
 
 def test_set_up_without_a_compiler_says_so(checkout):
-    fake_venv(checkout, {'is_available': 'echo torch-0_cp311_cpu'})
+    torch = checkout / 'site/torch'
+    torch.mkdir(parents=True)
+    (torch / '__init__.py').touch()
+    (torch / 'version.py').write_text("__version__ = '0'\ncuda = '13.0'\n")
+    fake_venv(checkout, {})
     tools = checkout / 'bin'
     tools.mkdir()
     for name in ('bash', 'cat', 'cksum', 'dirname', 'grep'):
         (tools / name).symlink_to(shutil.which(name))
-    run = set_up(checkout, PATH=str(tools), MMSPANET_WHEELS=str(checkout / 'wheels'))
+    env = dict(PATH=str(tools), MMSPANET_WHEELS=str(checkout / 'wheels'))
+    run = set_up(checkout, **env, PYTHONPATH=str(checkout / 'site'))
     assert run.returncode == 1
     assert 'error: a C++ compiler is needed' in run.stderr
 

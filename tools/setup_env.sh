@@ -1,9 +1,16 @@
 #!/usr/bin/env bash
-# Set up .venv at the root of the checkout with the stack of requirements.txt: bash tools/setup_env.sh
+# Set up .venv at the root of the checkout with the stack of requirements.txt:
+# bash tools/setup_env.sh [--plan] [--cpu | --cuda] [--arch 8.0,9.0]
+#
+# mmcv is compiled for the GPUs that nvidia-smi lists, else for the CPU.
+#   --plan   print what would be done and why, and end
+#   --cuda   compile for CUDA without a GPU at hand, too (also FORCE_CUDA=1)
+#   --arch   for these compute capabilities (also TORCH_CUDA_ARCH_LIST, with --cuda)
+#   --cpu    compile for the CPU, though there is a GPU
 #
 # Safe to repeat: a finished set-up is used as it is, a half-finished one is completed. Python is
 # $PYTHON, else the first of python3.11, 3.12, 3.10 and python3 that fits. The compiled wheel of
-# onedl-mmcv (about 9 minutes on 2 cores) is kept, by torch and Python version, under
+# onedl-mmcv (about 9 minutes on 2 cores for CPUs) is kept, by torch, Python and device, under
 # ${MMSPANET_WHEELS:-${XDG_CACHE_HOME:-~/.cache}/mmspanet}, so that it is compiled once.
 set -euo pipefail
 case ${1:-} in -h | --help) sed -n '/^#!/d;/^#/!q;s/^# \{0,1\}//p' "$0" && exit ;; esac
@@ -11,13 +18,20 @@ cd "$(dirname "$0")/.."
 venv=$PWD/.venv
 stamp=$venv/.mmspanet-ready
 wanted=$(cat requirements*.txt pyproject.toml setup.py | cksum)
-
-if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && "$venv/bin/python" -c 'import mmspanet' 2>/dev/null; then
-    exit 0
-fi
+plan=
+options=()
+for option; do
+    if [ "$option" = --plan ]; then plan=yes; else options+=("$option"); fi
+done
 
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 say() { printf '\n== %s\n' "$*"; }
+pinned() { grep -E "^$1==" requirements.txt; }
+mmcv_wheel() { # python, command, its arguments
+    local python=$1
+    shift
+    "$python" tools/set_up/mmcv_wheel.py "$@" ${options[@]+"${options[@]}"}
+}
 
 fits() { "$1" -c 'import sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; }
 find_python() {
@@ -31,45 +45,46 @@ find_python() {
     return 1
 }
 
-if ! { [ -x "$venv/bin/python" ] && fits "$venv/bin/python" && "$venv/bin/python" -m pip --version >/dev/null 2>&1; }; then
+# The stamp holds what the set-up was made from and in its second line the device of mmcv: none
+# for the CPU, --cpu if that was asked for, else cuda- and the architectures.
+if [ -f "$stamp" ] && [ "$(head -1 "$stamp")" = "$wanted" ] && [ -z "$plan" ] &&
+    "$venv/bin/python" -c 'import mmspanet' 2>/dev/null; then
+    target=$(sed -n 2p "$stamp")
+    if [ "$target" = --cpu ] && [ ${#options[@]} -eq 0 ] && [ -z "${FORCE_CUDA:-}" ]; then
+        exit 0
+    fi
+    mmcv_wheel "$venv/bin/python" serves "${target:-cpu}" && exit 0 || [ $? -eq 1 ] || exit 1
+fi
+
+python=$venv/bin/python
+has_venv=yes
+if ! { [ -x "$python" ] && fits "$python" && "$python" -m pip --version >/dev/null 2>&1; }; then
+    has_venv=
     python=$(find_python) || fail "Python 3.10, 3.11 or 3.12 with its venv module is needed: install one (Debian: apt install python3 python3-venv) or name it with PYTHON=/path/to/python."
+fi
+mmcv_wheel "$python" plan "$(pinned onedl-mmcv)" "$(pinned torch)" || exit 1
+[ -z "$plan" ] || exit 0
+
+if [ -z "$has_venv" ]; then
     say "making .venv with $("$python" --version)"
     rm -rf "$venv"
     "$python" -m venv "$venv"
 fi
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check "$@"; }
-pinned() { grep -E "^$1==" requirements.txt; }
 
 say 'installing PyTorch (its default wheels are the CUDA build: about 3 GB to download, 6 GB on disk)'
 # torch 2.11 takes setuptools below 82, building onedl-mmcv at least 77.
 pip install 'setuptools>=77,<82' 'packaging>=24.2' wheel ninja "$(pinned torch)" "$(pinned torchvision)" "$(pinned numpy)"
 
-# A wheel serves one torch (with or without CUDA) and one Python: never pip's own cache, which
-# hands out wheels that were compiled against another torch.
-key=$("$venv/bin/python" -c '
-import sys, torch
-device = "cuda" if torch.cuda.is_available() else "cpu"
-print(f"torch-{torch.__version__}_cp{sys.version_info[0]}{sys.version_info[1]}_{device}")')
-mmcv=$(pinned onedl-mmcv)
-wheels=${MMSPANET_WHEELS:-${XDG_CACHE_HOME:-$HOME/.cache}/mmspanet}/${mmcv/==/-}_$key
-if ! compgen -G "$wheels/*.whl" >/dev/null; then
-    command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null ||
-        fail 'a C++ compiler is needed to build onedl-mmcv: install one (Debian: apt install g++).'
-    "$venv/bin/python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")))' ||
-        fail 'the Python headers are needed to build onedl-mmcv: install them (Debian: apt install python3-dev).'
-    say "compiling $mmcv (once for this torch and Python; about 9 minutes on 2 cores)"
-    partial=$(mktemp -d "${TMPDIR:-/tmp}/mmspanet-mmcv.XXXXXX")
-    trap 'rm -rf "$partial"' EXIT
-    MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(nproc)} "$venv/bin/python" -m pip \
-        --disable-pip-version-check wheel --no-build-isolation --no-cache-dir --no-deps \
-        --no-binary onedl-mmcv --wheel-dir "$partial" "$mmcv"
-    mkdir -p "$wheels"
-    mv "$partial"/*.whl "$wheels/"
-fi
+# A wheel serves one torch, one Python and its device: never pip's own cache, which hands out
+# wheels that were compiled against another torch.
+say "compiling $(pinned onedl-mmcv), unless that was done before"
+wheel=$(mmcv_wheel "$venv/bin/python" wheel "$(pinned onedl-mmcv)") || exit 1
+wheel=${wheel##*$'\n'}
 
 say 'installing the OpenMMLab libraries and mmspanet'
 pip install -r <(grep -v '^onedl-mmcv' requirements.txt) -r requirements-dev.txt addict
-pip install --no-deps --force-reinstall "$wheels"/*.whl "$(pinned opencv-python-headless)"
+pip install --no-deps --force-reinstall "$wheel" "$(pinned opencv-python-headless)"
 pip install --no-deps --no-build-isolation -e .
 
 say 'checking that everything imports'
@@ -78,6 +93,12 @@ if ! "$venv/bin/python" -c 'import mmcv.ops, mmdet.models, mmpretrain.models, mm
         fail 'the libraries do not import together, not even in a new .venv: see the error above.'
     say '.venv is damaged: making it anew'
     rm -rf "$venv"
-    MMSPANET_REPAIRED=1 exec bash tools/setup_env.sh
+    MMSPANET_REPAIRED=1 exec bash tools/setup_env.sh ${options[@]+"${options[@]}"}
 fi
-printf '%s' "$wanted" > "$stamp"
+target=$(basename "$(dirname "$wheel")")
+target=${target##*_}
+if [ "$target" = cpu ]; then
+    target=
+    case " ${options[*]-} " in *' --cpu '*) target=--cpu ;; esac
+fi
+printf '%s\n%s' "$wanted" "$target" > "$stamp"
