@@ -3,18 +3,24 @@
     python -m mmspanet.check_env
 
 Each task is tried in a process of its own, from importing torch to running a small backbone
-from the library's registry, so it meets the errors that a training would meet. Exit status: 0
-if all requested tasks can run, 1 otherwise. Needs nothing but Python.
+from the library's registry, so it meets the errors that a training would meet. Where there is an
+NVIDIA GPU, ops of mmcv are tried on it, forward and backward. Exit status: 0 if all requested
+tasks can run, on the GPU, too, if there is one; 1 otherwise. Needs nothing but Python.
 """
 
 import argparse
 import json
+import os
+import platform
 import re
 import shlex
+import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 TASKS = dict(detection='mmdet', segmentation='mmseg', classification='mmpretrain')
 
@@ -35,6 +41,10 @@ UPSTREAM = dict(
 )
 NEWEST_MMCV = dict(mmcv='2.2')  # upstream: what mmdet and mmseg refuse
 TORCH = '2.11.0'
+
+# Driver that a version of CUDA needs at least; NVIDIA's toolkit package for torch's CUDA.
+LOWEST_DRIVER = {'11': 450, '12': 525, '13': 580}
+TOOLKITS = {'13.0': '13.0.2'}
 
 # Import names whose distributions are called something else.
 DISTRIBUTIONS = dict(
@@ -73,6 +83,39 @@ except BaseException as error:
         chain.append([type(error).__name__, str(error), getattr(error, 'name', None)])
         error = error.__cause__ or error.__context__
     print('error', json.dumps(chain), flush=True)
+"""
+
+GPU_PROBE = """
+import json, sys, warnings
+warnings.filterwarnings('ignore')
+
+def step(name):
+    print('step', name, flush=True)
+
+try:
+    step('torch'); import torch
+    print('torch', torch.version.cuda, flush=True)
+    step('gpu'); torch.cuda.init()
+    for i in range(torch.cuda.device_count()):
+        major, minor = torch.cuda.get_device_capability(i)
+        print('gpu', f'{major}.{minor}', torch.cuda.get_device_name(i), flush=True)
+    step('kernel'); (torch.ones(8, device='cuda') + 1).sum().item()
+    step('mmcv.ops')
+    from mmcv.ops import deform_conv2d, get_compiling_cuda_version, nms, roi_align
+    print('mmcv', get_compiling_cuda_version(), flush=True)
+    boxes = torch.tensor([[0., 0., 1., 1.]], device='cuda')
+    step('nms'); nms(boxes, torch.tensor([0.5], device='cuda'), 0.5)
+    x = torch.rand(1, 4, 8, 8, device='cuda', requires_grad=True)
+    step('roi_align')
+    roi_align(x, torch.tensor([[0., 0., 0., 4., 4.]], device='cuda'), (2, 2)).sum().backward()
+    step('deform_conv2d')
+    weight = torch.rand(4, 4, 3, 3, device='cuda', requires_grad=True)
+    offset = torch.zeros(1, 18, 8, 8, device='cuda', requires_grad=True)
+    deform_conv2d(x, offset, weight, 1, 1).sum().backward()
+    torch.cuda.synchronize()
+    step('done')
+except BaseException as error:
+    print('error', json.dumps([[type(error).__name__, str(error), getattr(error, 'name', None)]]))
 """
 
 
@@ -125,22 +168,32 @@ def probe(library: str) -> Failure | None:
     Returns:
         Where the process failed, or None if it did not.
     """
+    failure, _ = run_probe(PROBE, library)
+    return failure
+
+
+def run_probe(code: str, *arguments: str) -> tuple[Failure | None, list[str]]:
+    """Run a probe in another process.
+
+    Returns:
+        Where it failed, or None; and the lines that it printed.
+    """
     done = subprocess.run(
-        [sys.executable, '-c', PROBE, library], capture_output=True, text=True, check=False
+        [sys.executable, '-c', code, *arguments], capture_output=True, text=True, check=False
     )
     lines = done.stdout.splitlines()
     step = next((line.split()[1] for line in reversed(lines) if line.startswith('step ')), 'torch')
     if step == 'done' and done.returncode == 0:
-        return None
+        return None, lines
     errors = [json.loads(line[6:]) for line in lines if line.startswith('error ')]
     if not errors:
-        return Failure(step, message=f'the process ended with status {done.returncode}')
+        return Failure(step, message=f'the process ended with status {done.returncode}'), lines
     chain = errors[-1]
     kind, _, missing = chain[0]
     # Libraries wrap what they meet: a module that is missing is the last in the chain.
     lost = next((name for k, _, name in reversed(chain) if k == 'ModuleNotFoundError'), None)
     text = '; '.join(dict.fromkeys(message for _, message, _ in chain if message))
-    return Failure(step, kind, text, missing if kind == 'ModuleNotFoundError' else lost)
+    return Failure(step, kind, text, missing if kind == 'ModuleNotFoundError' else lost), lines
 
 
 def pip(arguments: str) -> str:
@@ -157,12 +210,43 @@ def matching_torchvision(torch: str) -> str:
 def compile_mmcv(line: dict[str, tuple[str, str]]) -> str:
     """Return the command that builds mmcv against the installed torch."""
     name, release = line['mmcv']
-    if line is ONEDL:
-        tools = pip("install 'setuptools>=77,<82' 'packaging>=24.2' wheel ninja")
-    else:
-        tools = pip("install 'setuptools>=77,<82' wheel ninja psutil")
     build = '--no-build-isolation --no-cache-dir --no-deps --force-reinstall --no-binary'
-    return f'{tools} && MMCV_WITH_OPS=1 {pip(f"install {build} {name} {name}=={release}")}'
+    install = f'MMCV_WITH_OPS=1 {pip(f"install {build} {name} {name}=={release}")}'
+    return f'{build_tools(line)} && {install}'
+
+
+def build_tools(line: dict[str, tuple[str, str]]) -> str:
+    """Return the command that installs what mmcv's build imports."""
+    more = "'packaging>=24.2' wheel ninja" if line is ONEDL else 'wheel ninja psutil'
+    return pip(f"install 'setuptools>=77,<82' {more}")
+
+
+def compile_mmcv_for(
+    line: dict[str, tuple[str, str]], cuda: str, capabilities: Iterable[str]
+) -> str:
+    """Return the commands that build mmcv for GPUs: way A of docs/install.md if PyPI has nvcc.
+
+    Args:
+        line: The stack.
+        cuda: torch's version of CUDA.
+        capabilities: Compute capabilities, such as 8.6.
+    """
+    name, release = line['mmcv']
+    build = '--no-build-isolation --no-cache-dir --no-deps --force-reinstall --no-binary'
+    variables = f"MMCV_WITH_OPS=1 FORCE_CUDA=1 TORCH_CUDA_ARCH_LIST='{';'.join(capabilities)}'"
+    steps = [build_tools(line)]
+    if cuda in TOOLKITS:
+        major = cuda.split('.')[0]
+        home = f'import nvidia.cu{major} as m; print(list(m.__path__)[0])'
+        steps += [
+            pip(f"install 'cuda-toolkit[nvcc,nvvm,crt,cccl]=={TOOLKITS[cuda]}'"),
+            f'export CUDA_HOME=$({shlex.quote(sys.executable)} -c {shlex.quote(home)})',
+            'ln -sfn lib "$CUDA_HOME/lib64"',
+            f'ln -sf libcudart.so.{major} "$CUDA_HOME/lib/libcudart.so"',
+        ]
+    else:
+        steps.append(f'export CUDA_HOME=/path/to/the/toolkit/of/CUDA/{cuda}')
+    return ' && '.join([*steps, f'{variables} {pip(f"install {build} {name} {name}=={release}")}'])
 
 
 def as_numbers(release: str) -> tuple[int, ...]:
@@ -262,6 +346,103 @@ def check(task: str) -> Finding | None:
     return None if failed is None else diagnose(failed, line)
 
 
+def ask_nvidia_smi() -> tuple[list[str], str]:
+    """Return the names of the machine's GPUs and the driver's version; nothing without them."""
+    program = shutil.which('nvidia-smi')
+    if program is None:
+        return [], ''
+    query = [program, '--query-gpu=driver_version,name', '--format=csv,noheader']
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, check=False, timeout=60)
+    except subprocess.TimeoutExpired:
+        return [], ''
+    rows = [row for line in done.stdout.splitlines() if (row := re.match(r'([\d.]+), (.+)', line))]
+    return [row[2] for row in rows], rows[0][1] if rows else ''
+
+
+def check_gpu() -> tuple[dict[str, Any], Finding | None]:
+    """Try mmcv's ops on the GPU, if there is one.
+
+    Returns:
+        What is known of GPU, driver and builds, and what keeps the GPU from being used.
+    """
+    names, driver = ask_nvidia_smi()
+    facts: dict[str, Any] = dict(gpus=names, driver=driver)
+    if installed('torch') is None or not (names or os.path.exists('/dev/nvidiactl')):
+        return facts, None
+    if os.environ.get('CUDA_VISIBLE_DEVICES') == '':
+        return facts | dict(hidden='CUDA_VISIBLE_DEVICES is empty'), None
+    failure, lines = run_probe(GPU_PROBE)
+    found = [line.split(' ', 1) for line in lines]
+    said = {kind: rest[0] for kind, *rest in found if kind in ('torch', 'mmcv') and rest}
+    seen = [rest[0].split(' ', 1) for kind, *rest in found if kind == 'gpu' and rest]
+    capabilities = sorted({capability for capability, *_ in seen})
+    facts |= dict(
+        gpus=names or [name for _, name in seen],
+        capabilities=capabilities,
+        torch_cuda=said.get('torch'),
+        mmcv_cuda=said.get('mmcv'),
+    )
+    return facts, None if failure is None else diagnose_gpu(failure, facts)
+
+
+def diagnose_gpu(failure: Failure, facts: dict[str, Any]) -> Finding:
+    """Say what keeps a GPU from being used, and what repairs it.
+
+    Args:
+        failure: Where the probe on the GPU ended.
+        facts: What ``check_gpu`` found: gpus, driver, capabilities, torch_cuda.
+    """
+    line = find_line()
+    name, _ = line['mmcv']
+    cuda, text = facts.get('torch_cuda') or 'None', failure.message
+    gpu = ', '.join(dict.fromkeys(facts['gpus'])) or 'the GPU'
+    torch = (installed('torch') or TORCH).split('+')[0]
+    stack = f'torch=={torch} torchvision=={matching_torchvision(torch)}'
+    build = compile_mmcv_for(line, cuda, facts.get('capabilities') or ['8.0'])
+
+    def older_cuda(index: str) -> str:
+        url = f'https://download.pytorch.org/whl/{index}'
+        install = pip(f'install --force-reinstall {stack} --index-url {url}')
+        return f'{install} (then mmcv, way C of docs/install.md)'
+
+    if cuda == 'None' and failure.step != 'torch':
+        return Finding(
+            f"torch {installed('torch')} is the build without CUDA, so {gpu} isn't used",
+            f'{pip(f"install --force-reinstall {stack}")} && {build}',
+        )
+    if 'driver' in text or 'unsupported toolchain' in text or failure.step == 'gpu':
+        lowest = LOWEST_DRIVER.get(cuda.split('.')[0], 580)
+        driver = facts.get('driver') or 'of unknown version'
+        old = 'too old' in text or 'toolchain' in text
+        if facts.get('driver'):
+            old = old or as_numbers(facts['driver'])[0] < lowest
+        if old:
+            return Finding(
+                f'the driver {driver} of {gpu} is too old for CUDA {cuda}: {lowest} or newer is '
+                'needed',
+                f'update the driver, or: {older_cuda("cu128")}',
+            )
+        return Finding(f"torch doesn't see {gpu}: {text}", 'nvidia-smi (if it fails, reboot)')
+    if failure.step == 'kernel' and 'no kernel image' in text:
+        return Finding(
+            f'torch {installed("torch")} is not for {gpu} (compute capability '
+            f'{", ".join(facts.get("capabilities", []))})',
+            older_cuda('cu126'),
+        )
+    if re.search(r'implementation for device cuda:\d+ not found|not compiled with GPU', text):
+        return Finding(f'{name} {installed(name)} was compiled without CUDA', build)
+    if 'no kernel image' in text:
+        return Finding(
+            f'{name} {installed(name)} was compiled for other GPUs, not for {gpu} (compute '
+            f'capability {", ".join(facts.get("capabilities", []))})',
+            build,
+        )
+    if failure.step in ('torch', 'mmcv.ops'):
+        return diagnose(failure, line)
+    return Finding(f'{failure.step} fails on {gpu}: {failure.kind} {text}'.strip(), build)
+
+
 def main() -> int:
     """Run the command.
 
@@ -276,18 +457,45 @@ def main() -> int:
     parser.add_argument(
         'tasks', nargs='*', metavar='task', help=f'of {", ".join(TASKS)}; default: all'
     )
-    tasks = parser.parse_args().tasks or list(TASKS)
+    parser.add_argument('--json', action='store_true', help='print all for a bug report')
+    args = parser.parse_args()
+    tasks = args.tasks or list(TASKS)
     if not set(tasks) <= set(TASKS):
         parser.error(f'a task is one of {", ".join(TASKS)}')
 
     line = find_line()
     general = ('torch', 'torchvision', 'numpy', *(name for name, _ in line.values()))
-    print(f'python {sys.version.split()[0]}', end='')
-    print(''.join(f', {name} {installed(name) or "missing"}' for name in general))
-    findings = {}
+    packages = {name: installed(name) for name in general}
+    if not args.json:
+        print(f'python {sys.version.split()[0]}', end='')
+        print(''.join(f', {name} {release or "missing"}' for name, release in packages.items()))
+    findings: dict[str, Finding | None] = {}
     for task in tasks:
         findings[task] = check(task)
-        print(f'{task:<15} {"can run" if findings[task] is None else "can NOT run"}', flush=True)
+        if not args.json:
+            print(
+                f'{task:<15} {"can run" if findings[task] is None else "can NOT run"}', flush=True
+            )
+    facts, of_gpu = check_gpu()
+    if facts['gpus'] or of_gpu is not None:
+        findings['GPU'] = of_gpu
+    if args.json:
+        report = dict(
+            python=sys.version.split()[0],
+            platform=platform.platform(),
+            packages=packages,
+            gpu=facts,
+            findings={name: found and asdict(found) for name, found in findings.items()},
+        )
+        print(json.dumps(report, indent=1))
+        return int(any(findings.values()))
+    if not facts['gpus']:
+        print(f'{"GPU":<15} none')
+    elif 'hidden' in facts:
+        print(f'{"GPU":<15} not tried: {facts["hidden"]}')
+    else:
+        state = 'can run' if of_gpu is None else 'can NOT run'
+        print(f'{"GPU":<15} {state}: {", ".join(facts["gpus"])}, driver {facts["driver"]}')
     for finding in dict.fromkeys(f for f in findings.values() if f is not None):
         print(f'\n{finding.reason}. Mend it with:\n  {finding.command}')
     return int(any(findings.values()))

@@ -1,6 +1,7 @@
 """The environment check, on faked environments and on a real one that is broken."""
 
 import importlib.util
+import json
 import os
 import re
 import shlex
@@ -181,6 +182,155 @@ def test_it_needs_nothing_but_python(tmp_path):
     assert 'detection       can NOT run' in run.stdout
     assert run.stdout.count('torch is missing. Mend it with:') == 1
     assert run.stderr == ''
+
+
+ON_A100 = dict(
+    gpus=['NVIDIA A100'], driver='580.65.06', capabilities=['8.0'], torch_cuda='13.0', mmcv_cuda=''
+)
+
+
+# The texts are those that torch and mmcv print.
+@pytest.mark.parametrize(
+    ('failure', 'facts', 'reason', 'command'),
+    [
+        (
+            Failure('nms', 'RuntimeError', 'nms_impl: implementation for device cuda:0 not found.'),
+            ON_A100,
+            'onedl-mmcv 2.3.6 was compiled without CUDA',
+            "FORCE_CUDA=1 TORCH_CUDA_ARCH_LIST='8.0' ",
+        ),
+        (
+            Failure('roi_align', 'RuntimeError', 'RoIAlign is not compiled with GPU support'),
+            ON_A100,
+            'onedl-mmcv 2.3.6 was compiled without CUDA',
+            "'cuda-toolkit[nvcc,nvvm,crt,cccl]==13.0.2'",
+        ),
+        (
+            Failure(
+                'nms',
+                'AcceleratorError',
+                'CUDA error: no kernel image is available for execution on the device',
+            ),
+            ON_A100,
+            'onedl-mmcv 2.3.6 was compiled for other GPUs, not for NVIDIA A100',
+            "TORCH_CUDA_ARCH_LIST='8.0' ",
+        ),
+        (
+            Failure(
+                'kernel',
+                'AcceleratorError',
+                'CUDA error: no kernel image is available for execution on the device',
+            ),
+            ON_A100 | dict(gpus=['Tesla V100'], capabilities=['7.0']),
+            'torch 2.11.0 is not for Tesla V100 (compute capability 7.0)',
+            'download.pytorch.org/whl/cu126',
+        ),
+        (
+            Failure(
+                'gpu',
+                'RuntimeError',
+                'The NVIDIA driver on your system is too old (found version 12040). Please update',
+            ),
+            ON_A100 | dict(driver='550.54.15', capabilities=[]),
+            'the driver 550.54.15 of NVIDIA A100 is too old for CUDA 13.0: 580 or newer',
+            'download.pytorch.org/whl/cu128',
+        ),
+        (
+            Failure(
+                'nms',
+                'AcceleratorError',
+                'the provided PTX was compiled with an unsupported toolchain.',
+            ),
+            ON_A100,
+            'the driver 580.65.06 of NVIDIA A100 is too old',
+            'update the driver',
+        ),
+        (
+            Failure('gpu', 'RuntimeError', 'CUDA unknown error - this may be due to'),
+            ON_A100 | dict(capabilities=[]),
+            "torch doesn't see NVIDIA A100: CUDA unknown error",
+            'nvidia-smi',
+        ),
+        (
+            Failure('gpu', 'AssertionError', 'Torch not compiled with CUDA enabled'),
+            ON_A100 | dict(capabilities=[], torch_cuda='None'),
+            "torch 2.11.0 is the build without CUDA, so NVIDIA A100 isn't used",
+            'torch==2.11.0 torchvision==0.26.0',
+        ),
+        (
+            Failure('mmcv.ops', 'ModuleNotFoundError', "No module named 'mmcv._ext'", 'mmcv._ext'),
+            ON_A100,
+            'onedl-mmcv 2.3.6 has no compiled ops',
+            'onedl-mmcv==2.3.6',
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_failed_probe_of_the_gpu_says(have, failure, facts, reason, command):
+    have(WHOLE)
+    finding = check_env.diagnose_gpu(failure, facts)
+    assert finding.reason.startswith(reason)
+    assert command in finding.command
+
+
+FAKE_TORCH = """
+class version: cuda = '13.0'
+class cuda:
+    init = synchronize = lambda: None
+    device_count = lambda: 1
+    get_device_capability = lambda i: (8, 0)
+    get_device_name = lambda i: 'NVIDIA A100'
+class Tensor:
+    def __add__(self, other): return self
+    sum = item = backward = lambda self: self
+def ones(*shape, device, requires_grad=False): return Tensor()
+zeros = rand = tensor = ones
+"""
+FAKE_OPS = """
+def get_compiling_cuda_version(): return 'not available'
+def nms(*args): raise RuntimeError('nms_impl: implementation for device cuda:0 not found.')
+def roi_align(*args): pass
+def deform_conv2d(*args): pass
+"""
+
+
+@pytest.fixture
+def gpu_machine(tmp_path, monkeypatch):
+    """Stand-ins for nvidia-smi, torch and an mmcv whose ops lack CUDA."""
+    program = tmp_path / 'bin/nvidia-smi'
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho "580.65.06, NVIDIA A100"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv('PATH', f'{program.parent}:{os.environ["PATH"]}')
+    monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
+    (tmp_path / 'mmcv').mkdir()
+    (tmp_path / 'mmcv/__init__.py').touch()
+    (tmp_path / 'mmcv/ops.py').write_text(FAKE_OPS)
+    fake_modules(tmp_path, monkeypatch, torch=FAKE_TORCH)
+    return tmp_path
+
+
+def test_the_gpu_is_probed_where_there_is_one(gpu_machine, have, monkeypatch):
+    have(WHOLE)
+    facts, finding = check_env.check_gpu()
+    assert facts == ON_A100 | dict(mmcv_cuda='not available')
+    assert finding.reason == 'onedl-mmcv 2.3.6 was compiled without CUDA'
+    (gpu_machine / 'mmcv/ops.py').write_text(
+        re.sub('raise .*', 'pass', FAKE_OPS).replace(
+            'args): pass', 'args): import torch; return torch.Tensor()'
+        )
+    )
+    assert check_env.check_gpu()[1] is None
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
+    facts, finding = check_env.check_gpu()
+    assert 'hidden' in facts
+    assert finding is None
+
+
+def test_the_report_for_bug_reports_is_json(gpu_machine):
+    report = json.loads(run_check('detection', '--json', PYTHONPATH=f'{gpu_machine}:{ROOT}').stdout)
+    assert report['gpu']['driver'] == '580.65.06'
+    assert set(report['findings']) == {'detection', 'GPU'}
+    assert 'FORCE_CUDA=1' in report['findings']['GPU']['command']
 
 
 @pytest.mark.slow
