@@ -23,7 +23,7 @@ def marked(name: str):
     return pytest.param(name, marks=[] if '_s18_' in name else [pytest.mark.slow])
 
 
-every_variant = pytest.mark.parametrize('name', map(marked, NAMES))
+every_variant = pytest.mark.parametrize('name', [marked(name) for name in NAMES])
 
 
 def images(batch: int = 1, channels: int = 3, side: int = SIDE):

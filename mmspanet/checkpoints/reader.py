@@ -7,6 +7,7 @@ archives) and ``.safetensors``. Nothing that a file names is imported or called,
 
 import ast
 import io
+import json
 import os
 import re
 import struct
@@ -379,13 +380,36 @@ def _is_safetensors(start: bytes, size: int) -> bool:
     return len(start) > 8 and start[8:9] == b'{' and int.from_bytes(start[:8], 'little') < size
 
 
-def _read_safetensors(file: BinaryIO, place: Place) -> dict[str, Tensor]:
+def _read_safetensors(file: BinaryIO, place: Place) -> dict[str, Any]:
     try:
         from safetensors import SafetensorError
         from safetensors.torch import load as load_safetensors
     except ImportError as error:
         raise RefusedError('is a safetensors file: pip install safetensors to read it') from error
+    content = file.read()
     try:
-        return load_safetensors(file.read())
+        weights = load_safetensors(content)
     except SafetensorError as error:
         raise RefusedError(f'is a damaged safetensors file: copy it again ({error})') from error
+    size = int.from_bytes(content[:8], 'little')
+    metadata = json.loads(content[8 : 8 + size]).get('__metadata__') or {}
+    if 'dataset_meta' not in metadata:
+        return weights
+    return dict(meta=dict(dataset_meta=_dataset_meta(metadata['dataset_meta'])), state_dict=weights)
+
+
+def _dataset_meta(text: str) -> dict[str, Any]:
+    """The names and colors of the classes, from JSON, with the tuples that the libraries have."""
+    try:
+        given = json.loads(text)
+        classes, palette = given.get('classes'), given.get('palette')
+        meta: dict[str, Any] = {}
+        if classes is not None:
+            meta['classes'] = tuple(str(name) for name in classes)
+        if palette is not None:
+            meta['palette'] = [tuple(int(value) for value in color) for color in palette]
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise RefusedError(
+            'has metadata that name no classes and colors: have its author publish it again'
+        ) from error
+    return meta

@@ -1,6 +1,6 @@
 """spanetv2://NAME: what is known of each, where it is looked for, and what a download says."""
 
-import subprocess
+import runpy
 import sys
 import threading
 from functools import partial
@@ -143,9 +143,9 @@ def test_the_command_tells_what_is_here_missing_and_damaged(here, capsys, monkey
     assert {name for name, state in states.items() if state == 'here'} == whole
 
 
-def test_the_command_runs_as_a_module(here):
-    done = subprocess.run(
-        [sys.executable, '-m', 'mmspanet.checkpoints', '--help'], capture_output=True, text=True
-    )
-    assert (done.returncode, done.stderr) == (0, '')
-    assert 'python -m mmspanet.checkpoints' in done.stdout
+def test_the_command_runs_as_a_module(capsys, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', ['__main__.py', '--help'])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module('mmspanet.checkpoints', run_name='__main__')
+    assert end.value.code == 0
+    assert 'python -m mmspanet.checkpoints' in capsys.readouterr().out

@@ -5,6 +5,7 @@ file of the authors becomes one of mmpretrain's ImageClassifier.
 """
 
 import argparse
+from pathlib import Path
 
 from mmspanet import cli
 
@@ -12,7 +13,7 @@ from mmspanet import cli
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('checkpoint', help='path or URL of the file to read')
-    parser.add_argument('out', help='file to write')
+    parser.add_argument('out', type=Path, help='file to write: NAME.pth or NAME.safetensors')
     parser.add_argument('--to', choices=['ours', 'authors'], required=True, help='layout to write')
     return parser.parse_args()
 
@@ -20,14 +21,13 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from mmspanet.checkpoints import model_from_authors, model_to_authors
-    from mmspanet.checkpoints.publish import as_bytes
+    from mmspanet.checkpoints.publish import write_checkpoint
     from mmspanet.checkpoints.reader import read_state_dict
     from mmspanet.checkpoints.sources import local_file
-    from mmspanet.engine.atomic_backend import AtomicBackend
 
     given = read_state_dict(local_file(args.checkpoint))
     state_dict = model_from_authors(given) if args.to == 'ours' else model_to_authors(given)
-    AtomicBackend().put(as_bytes(dict(state_dict=state_dict)), args.out)
+    write_checkpoint(dict(state_dict=state_dict), args.out)
     print(f'{len(state_dict)} tensors in {args.out}')
 
 

@@ -9,7 +9,9 @@ from mmspanet import cli
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('checkpoint', help='path or URL of the checkpoint of a training run')
-    parser.add_argument('out', type=Path, help='file to write, without the hash: NAME.pth')
+    parser.add_argument(
+        'out', type=Path, help='file to write, without the hash: NAME.pth or NAME.safetensors'
+    )
     return parser.parse_args()
 
 
