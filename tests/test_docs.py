@@ -59,6 +59,14 @@ def test_tables_are_those_of_the_records():
         assert path.read_text() == page, 'run python -m projects.render'
 
 
+def test_the_table_of_checkpoints_is_that_of_the_code():
+    from dev.checkpoint_table import PAGE, page
+
+    text = PAGE.read_text()
+    assert page(text) == text, 'run python -m dev.checkpoint_table'
+    assert page(text.replace('| proved |', '| seen |')) == text
+
+
 def test_a_table_is_written_between_its_marks_and_nowhere_else():
     from dev.pages import fill
 

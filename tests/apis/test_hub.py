@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from mmspanet.checkpoints.publish import write_checkpoint
 from mmspanet.checkpoints.published import PUBLISHED
 from tests import golden
 from tests.helpers import DEVICE
@@ -27,9 +28,12 @@ def test_every_classifier_is_listed_beside_mmpretrains_own(hub):
     assert 'resnet18_8xb32_in1k' in hub.list_models('resnet18')
 
 
-def test_a_model_by_name_reads_the_authors_file(hub, tmp_path, monkeypatch):
+@pytest.mark.parametrize('file', [PUBLISHED['s18-pure'].file, 's18-pure.safetensors'])
+def test_a_model_by_name_reads_the_authors_file(hub, tmp_path, monkeypatch, file):
     (tmp_path / 'checkpoints').mkdir()
-    torch.save(golden.state_dict('s18_pure'), tmp_path / 'checkpoints' / PUBLISHED['s18-pure'].file)
+    write_checkpoint(
+        dict(state_dict=golden.state_dict('s18_pure')), tmp_path / 'checkpoints' / file
+    )
     monkeypatch.chdir(tmp_path)
     model = hub.get_model(
         'spanetv2-s18-pure_4xb128-amp-310e_in1k', pretrained='spanetv2://s18-pure'
