@@ -1,6 +1,6 @@
 """Importing this module enters SPANetV2 into timm, by name.
 
-Needs ``pip install 'mmspanet[timm]'``::
+Needs ``pip install -e '.[timm]'``::
 
     import mmspanet.timm
     import timm

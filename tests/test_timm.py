@@ -1,5 +1,6 @@
 """SPANetV2 in timm: what timm's own tests ask of every model, and the released model's numbers."""
 
+import copy
 import math
 
 import pytest
@@ -14,7 +15,7 @@ import mmspanet.timm  # noqa: E402, F401 (registers the models)
 from mmspanet.models.classifier import SPANetV2Classifier  # noqa: E402
 from mmspanet.timm import checkpoint_filter_fn  # noqa: E402
 
-SIDE = 64  # pixels; all sizes work, this one is fast
+SIDE = 32  # pixels; all sizes work, this one is fast
 NAMES = sorted(f'spanetv2_{variant}' for variant in golden.VARIANTS)
 
 
@@ -24,6 +25,12 @@ def marked(name: str):
 
 
 every_variant = pytest.mark.parametrize('name', [marked(name) for name in NAMES])
+
+
+@pytest.fixture(scope='module', params=[marked(name) for name in NAMES])
+def model(request):
+    """Each variant, shared by the tests, which leave it as it is."""
+    return timm.create_model(request.param).eval()
 
 
 def images(batch: int = 1, channels: int = 3, side: int = SIDE):
@@ -41,16 +48,27 @@ def test_all_eight_are_listed():
     assert timm.list_pretrained('spanetv2*') == ['spanetv2_s18_pure.in1k']  # the proved address
 
 
-@every_variant
-def test_forward_with_and_without_checkpointing(name):
-    model = timm.create_model(name).eval()
+def test_forward_and_intermediates_with_and_without_checkpointing(model):
     x = images(2)
     logits = model(x)
     assert logits.shape == (2, 1000)
     assert logits.isfinite().all()
-    model.set_grad_checkpointing()
-    with torch.enable_grad():
-        assert torch.allclose(model(x), logits, rtol=1e-4, atol=1e-5)
+    info = timm.models.FeatureInfo(model.feature_info, len(model.feature_info))
+    last, maps = model.forward_intermediates(x)
+    assert torch.equal(last, model.forward_features(x))
+    assert [map_.shape[1] for map_ in maps] == info.channels()
+    assert [SIDE // map_.shape[2] for map_ in maps] == info.reduction()
+    (second,) = model.forward_intermediates(x, [1], stop_early=True, intermediates_only=True)
+    assert torch.equal(second, maps[1])
+    try:
+        model.set_grad_checkpointing()
+        assert all(block.with_cp for stage in model.backbone.stages for block in stage)
+        with torch.enable_grad():
+            again, its_maps = model(x), model.forward_intermediates(x)[1]
+    finally:
+        model.set_grad_checkpointing(False)
+    for one, other in zip((logits, *maps), (again, *its_maps), strict=True):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
 @every_variant
@@ -64,42 +82,42 @@ def test_every_parameter_gets_a_gradient(name):
         assert parameter.grad.isfinite().all(), key
 
 
-@every_variant
-def test_the_default_cfg_tells_the_truth(name):
-    """Names of the first and last layer, size of the last map, and what is left without a head."""
-    model = timm.create_model(name).eval()
+def test_the_default_cfg_tells_the_truth(model):
+    """Names of the first and the last layer, and the size of the last map."""
     cfg, keys = model.pretrained_cfg, model.state_dict().keys()
     assert model.default_cfg is cfg
-    assert cfg['architecture'] == name
     for layer in ('classifier', 'first_conv'):
         assert f'{cfg[layer]}.weight' in keys
     assert model.get_classifier() is model.get_submodule(cfg['classifier'])
-    x = images(side=cfg['input_size'][-1])
-    features = model.forward_features(x)
+    features = model.forward_features(images(side=cfg['input_size'][-1]))
     assert features.shape == (1, model.num_features, *cfg['pool_size'])
+
+
+def test_what_is_left_without_a_head(model):
+    x = images()
+    features, logits = model.forward_features(x), model(x)
     hidden = model.forward_head(features, pre_logits=True)
     assert hidden.shape == (1, model.head_hidden_size)
-    logits = model.forward_head(features)
     assert torch.equal(logits, model.get_classifier()(hidden))
-    model.reset_classifier(0)
-    assert torch.equal(model(x), hidden)
-    model.reset_classifier(0, '')
-    assert torch.equal(model(x), features)
-    bare = timm.create_model(name, num_classes=0, global_pool='').eval()
-    assert bare(x).shape == features.shape
-    model.reset_classifier(7, 'avg')
-    assert model(x).shape == (1, 7)
-    assert isinstance(model.get_classifier(), nn.Linear)
+    other = copy.deepcopy(model)
+    other.reset_classifier(0)
+    assert torch.equal(other(x), hidden)
+    other.reset_classifier(0, '')
+    assert torch.equal(other(x), features)
+    other.reset_classifier(7, 'avg')
+    assert other(x).shape == (1, 7)
+    assert isinstance(other.get_classifier(), nn.Linear)
 
 
-@every_variant
-@pytest.mark.parametrize('indices', [None, (0, 2)])
-def test_features_only(name, indices):
-    options = {} if indices is None else dict(out_indices=indices)
-    model = timm.create_model(name, features_only=True, **options).eval()
+def test_a_model_is_made_without_a_head():
+    model = timm.create_model('spanetv2_s18_pure', num_classes=0, global_pool='').eval()
+    assert model(images()).shape == (1, 512, SIDE // 32, SIDE // 32)
+
+
+def assert_features(model, count: int) -> None:
     channels, reductions = model.feature_info.channels(), model.feature_info.reduction()
     maps = model(images())
-    assert len(maps) == len(channels) == (4 if indices is None else 2)
+    assert len(maps) == len(channels) == count
     for map_, channel, reduction in zip(maps, channels, reductions, strict=True):
         assert map_.shape == (1, channel, *(2 * [math.ceil(SIDE / reduction)]))
         assert map_.isfinite().all()
@@ -110,21 +128,14 @@ def test_features_only(name, indices):
 
 
 @every_variant
-def test_intermediates_are_the_maps_of_the_backbone(name):
-    model = timm.create_model(name).eval()
-    info = timm.models.FeatureInfo(model.feature_info, len(model.feature_info))
-    x = images()
-    last, maps = model.forward_intermediates(x)
-    assert torch.equal(last, model.forward_features(x))
-    assert [map_.shape[1] for map_ in maps] == info.channels()
-    assert [SIDE // map_.shape[2] for map_ in maps] == info.reduction()
-    (second,) = model.forward_intermediates(x, [1], stop_early=True, intermediates_only=True)
-    assert torch.equal(second, maps[1])
-    model.set_grad_checkpointing()
-    with torch.enable_grad():
-        _, again = model.forward_intermediates(x)
-    for map_, other in zip(maps, again, strict=True):
-        assert torch.allclose(map_, other, rtol=1e-4, atol=1e-5)
+def test_features_only(name):
+    assert_features(timm.create_model(name, features_only=True).eval(), 4)
+
+
+def test_features_of_some_stages():
+    model = timm.create_model('spanetv2_s18_pure', features_only=True, out_indices=(0, 2))
+    assert_features(model.eval(), 2)
+    assert model.feature_info.channels() == [64, 320]
 
 
 @pytest.mark.parametrize(('classes', 'channels'), [(1000, 3), (1000, 1), (5, 3)])
@@ -150,7 +161,7 @@ def test_pretrained_weights_are_fitted_to_the_model(tmp_path, classes, channels)
 
 @every_variant
 def test_the_released_models_give_their_logits(name, tmp_path, monkeypatch):
-    """By the name, from checkpoints/, and each other way for a file into the model."""
+    """By the name, from checkpoints/."""
     variant = name.removeprefix('spanetv2_')
     record = golden.load(variant)
     (tmp_path / 'checkpoints').mkdir()
@@ -161,9 +172,16 @@ def test_the_released_models_give_their_logits(name, tmp_path, monkeypatch):
     x = golden.image(record['input_seed'], [2, 3, 224, 224])
     golden.assert_probe(model(x), record['logits_224'])
     assert sum(p.numel() for p in model.parameters()) == record['num_parameters']
-    other = timm.create_model(name, checkpoint_path=str(path))
-    for key, value in model.state_dict().items():
-        assert torch.equal(other.state_dict()[key], value), key
+
+
+def test_a_checkpoint_path_takes_the_authors_file(tmp_path):
+    weights = golden.state_dict('s18_hybrid')
+    torch.save(weights, tmp_path / 'weights.pth')
+    model = timm.create_model('spanetv2_s18_hybrid', checkpoint_path=str(tmp_path / 'weights.pth'))
+    assert torch.equal(model.head.fc.weight, weights['head.fc2.weight'])
+    mixer = model.backbone.stages[0][0].token_mixer
+    theirs = [weights[f'stages.0.0.token_mixer.filter_{i}'] for i in (1, 2, 3, 4)]
+    assert torch.equal(mixer.srf.filter, torch.cat(theirs))
 
 
 def test_pretrained_features_are_those_of_the_released_backbone(tmp_path):

@@ -1,6 +1,6 @@
 """The classifier with Hugging Face's way to save, share and load a model.
 
-Needs ``pip install 'mmspanet[hub]'``::
+Needs ``pip install -e '.[hub]'``::
 
     from mmspanet.apis.huggingface import SPANetV2ForImageClassification
 

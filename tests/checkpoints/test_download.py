@@ -39,8 +39,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         server, asked = self.server, self.headers['Range']
         server.asked.append(asked)
-        condition = self.headers['If-Range']
-        current = not server.minds_if_range or condition in (None, *server.version.values())
+        condition = self.headers['If-Range'] or ''
+        known = condition in ('', *server.version.values()) and not condition.startswith('W/')
+        current = known or not server.minds_if_range
         start, whole = 0, len(server.content)
         if asked and server.has_ranges and current:
             start = int(re.fullmatch(r'bytes=(\d+)-', asked)[1])
