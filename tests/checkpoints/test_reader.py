@@ -208,7 +208,8 @@ def test_code_is_refused(tmp_path, monkeypatch, name):
 
 def test_meta_holds_nothing_that_mmengine_executes(tmp_path):
     (tmp_path / 'file.pth').write_bytes(CODE['meta config']())
-    assert read_checkpoint(tmp_path / 'file.pth')['meta'] == dict(epoch=1, iter=3)
+    meta = read_checkpoint(tmp_path / 'file.pth')['meta']
+    assert meta == dict(epoch=1, iter=3, config_values={})
     assert inert_meta(dict(meta=None)) == dict(meta=None)
 
 
