@@ -1,0 +1,129 @@
+"""Times and memory of the small models of several families on a GPU, in all float types.
+
+Maps of all four stages: inference eager and compiled, a training step with its peak memory, in
+float32 (without TF32) and under float16 and bfloat16 autocast. A model that fails is named with its
+error, and the others go on; --minutes ends the run with what it has.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import timm
+import torch
+from tabulate import tabulate
+from torch import Tensor, nn
+
+from benchmarks.models import deployed, directions, ours, training_step
+from benchmarks.timing import seconds, surroundings
+
+DTYPES = dict(fp32=torch.float32, fp16=torch.float16, bf16=torch.bfloat16)
+
+
+def hornet() -> nn.Module:
+    """HorNet-T with global filters, MMPretrain's."""
+    import mmpretrain.models
+    from mmengine.registry import init_default_scope
+
+    init_default_scope('mmpretrain')
+    return mmpretrain.models.HorNet('tiny-gf', out_indices=(0, 1, 2, 3))
+
+
+MODELS: dict[str, Callable[[], nn.Module]] = {
+    'SPANetV2-S18-pure': lambda: ours('s18-pure'),
+    'SPANetV2-S18-hybrid': lambda: ours('s18-hybrid'),
+    'ConvFormer-S18': lambda: timm.create_model('convformer_s18', features_only=True),
+    'CAFormer-S18': lambda: timm.create_model('caformer_s18', features_only=True),
+    'HorNet-T-GF': hornet,
+    'ConvNeXt-T': lambda: timm.create_model('convnext_tiny', features_only=True),
+}
+
+
+def median_time(run: Callable[[], object], rounds: int) -> float:
+    """Median seconds, after two runs that warm up."""
+    return statistics.median([seconds(run) for _ in range(rounds + 2)][2:])
+
+
+def infer(model: nn.Module, images: Tensor, dtype: torch.dtype) -> None:
+    with torch.no_grad(), torch.autocast(images.device.type, dtype, dtype != torch.float32):
+        model(images)
+
+
+def train(model: nn.Module, images: Tensor, along: list[Tensor], dtype: torch.dtype) -> None:
+    with torch.autocast(images.device.type, dtype, dtype != torch.float32):
+        training_step(model, images, along)
+
+
+def measure(name: str, dtype: torch.dtype, shape: list[int], args: argparse.Namespace) -> dict:
+    """One row: images a second and, on a GPU, the step's peak memory in MiB."""
+    images = torch.randn(shape, device=args.device)
+    model = MODELS[name]().to(args.device)
+    model.eval()  # MMPretrain's returns nothing
+    inferring = deployed(model) if name.startswith('SPANetV2') else model
+    row = dict(eager=shape[0] / median_time(partial(infer, inferring, images, dtype), args.rounds))
+    if args.compile:
+        compiled = torch.compile(inferring)
+        row['compiled'] = shape[0] / median_time(
+            partial(infer, compiled, images, dtype), args.rounds
+        )
+    model.train()
+    run = partial(train, model, images, directions(model, images), dtype)
+    on_gpu = args.device.startswith('cuda')
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats()
+    row['training'] = shape[0] / median_time(run, args.rounds)
+    if on_gpu:
+        row['peak MiB'] = torch.cuda.max_memory_allocated() / 2**20
+    return row
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--device', default='cuda')
+    parser.add_argument('--models', nargs='+', choices=MODELS, default=list(MODELS))
+    parser.add_argument('--dtypes', nargs='+', choices=DTYPES, default=list(DTYPES))
+    parser.add_argument('--shape', nargs=4, type=int, default=[64, 3, 224, 224], metavar='N')
+    parser.add_argument('--rounds', type=int, default=10, help='timed runs of each (default: 10)')
+    parser.add_argument(
+        '--minutes', type=float, default=12, help='begin no row after (default: 12)'
+    )
+    parser.add_argument('--no-compile', dest='compile', action='store_false')
+    parser.add_argument('--out', type=Path, help='JSON file of the record to write')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    start, rows = time.monotonic(), []
+    for type_name in args.dtypes:
+        for name in args.models:
+            row = {'model': name, 'type': type_name}
+            if time.monotonic() - start > 60 * args.minutes:
+                row['error'] = 'not run: no time left'
+            else:
+                try:
+                    row |= measure(name, DTYPES[type_name], args.shape, args)
+                except Exception as error:
+                    row['error'] = f'{type(error).__name__}: {str(error).splitlines()[0][:200]}'
+                if args.device.startswith('cuda'):
+                    torch.cuda.empty_cache()
+                torch.compiler.reset()
+            rows.append(row)
+            print(row, flush=True)
+    table = tabulate(rows, headers='keys', tablefmt='github', floatfmt='.1f')
+    record = dict(
+        **surroundings(), timm=timm.__version__, device=args.device, shape=args.shape, rows=rows,
+        table=table,
+    )  # fmt: skip
+    print(f'\nImages a second, {"x".join(map(str, args.shape))}\n\n{table}')
+    if args.out:
+        args.out.write_text(json.dumps(record, indent=1) + '\n')
+
+
+if __name__ == '__main__':
+    main()
