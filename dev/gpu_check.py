@@ -138,7 +138,7 @@ def training_steps(device: str, out: Path, small: bool) -> list[Step]:
     data, steps = out / 'shapes', []
     train, val = (16, 8) if small else (256, 32)
     make = ['python', 'tools/make_shapes.py', '--root', str(data)]
-    steps.append(Step('data', [*make, '--train', str(train), '--val', str(val)], 2))
+    steps.append(Step('data', [*make, '--train', str(train), '--val', str(val)], 1))
     for task, (config, layout) in SHAPES.items():
         iterations = 2 if small else 60
         length = (
@@ -157,7 +157,7 @@ def training_steps(device: str, out: Path, small: bool) -> list[Step]:
             command = ['python', 'tools/train.py', f'configs/{config}', '--amp']
             command += ['--work-dir', str(work_dir), '--cfg-options', *length, *places]
             hide = dict(CUDA_VISIBLE_DEVICES='') if where == 'cpu' else {}
-            minutes = 3 if where != 'cpu' else 4
+            minutes = 2 if where != 'cpu' else 3
             steps.append(
                 Step(f'{task} on {where}', command, minutes, hide, training_figures(work_dir))
             )
@@ -201,7 +201,7 @@ def all_steps(device: str, out: Path) -> list[Step]:
         else []
     )
     return [
-        Step('check_env', ['python', '-m', 'mmspanet.check_env'], 3, figures=last_lines(12)),
+        Step('check_env', ['python', '-m', 'mmspanet.check_env'], 2, figures=last_lines(12)),
         Step(
             'parity',
             [
@@ -213,13 +213,13 @@ def all_steps(device: str, out: Path) -> list[Step]:
                 '--out',
                 f'{out}/parity.json',
             ],
-            6,
+            5,
             figures=rows_of(out / 'parity.json'),
         ),
         Step(
             'suite',
             ['python', '-m', 'pytest', '-m', 'not slow', '-p', 'no:cacheprovider', *tests],
-            15,
+            13,
             dict(MMSPANET_TEST_DEVICE=device),
             last_lines(1 if small else 8),
         ),
@@ -233,14 +233,14 @@ def all_steps(device: str, out: Path) -> list[Step]:
         ),
         Step(
             'times and memory',
-            [*peers, '--device', device, *sizes, '--minutes', '11', '--out', f'{out}/peers.json'],
-            13,
+            [*peers, '--device', device, *sizes, '--minutes', '9', '--out', f'{out}/peers.json'],
+            11,
             figures=table_of(out / 'peers.json'),
         ),
         Step(
             'activation memory',
             ['python', '-m', 'benchmarks.activation_memory', '--out', f'{out}/activations.json'],
-            3,
+            2,
             figures=last_lines(24),
             skip='slow on a CPU' if small else '',
         ),
