@@ -1,53 +1,116 @@
 """Count the bytes that autograd keeps of a backbone's forward pass in training, per pixel.
 
-Every tensor that autograd saves is counted once by its storage; parameters are left out. The
-count grows with the number of pixels, so one image of 224 x 224 pixels gives it for all sizes.
+Every tensor that autograd saves is counted once by its storage; parameters are left out. What one
+more image of 224 x 224 pixels adds is counted, since weights cast by autocast and the filters'
+gains are kept once for a whole batch. A second table has what a block keeps, and which part of it
+does. Peers are those of timm.
 """
 
 import argparse
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import timm
 import torch
+from torch import Tensor, nn
 
 from benchmarks import tables
-from benchmarks.models import ours
+from benchmarks.models import PEERS, ours
 from benchmarks.timing import report, surroundings
 from mmspanet.models import SPANetV2
 
 SIDE = 224
+BLOCKS = ((0, 's18-pure', 'SPAM'), (2, 's18-hybrid', 'MixAttention'), (3, 's18-hybrid', 'Attention'))
 
 
-def saved_bytes(model: SPANetV2) -> int:
-    """Bytes that a forward pass of one image leaves for the backward pass."""
-    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    sizes: dict[int, int] = {}
-    kept = []  # no storage may be freed and its address be used again
+@contextmanager
+def saved(model: nn.Module, note: Callable[[Tensor], None]) -> Iterator[None]:
+    """Give ``note`` every storage that autograd saves of what is not a parameter, once."""
+    seen = {p.untyped_storage().data_ptr(): None for p in model.parameters()}
+    alive = []  # no storage may be freed and its address be used again
 
-    def note(x: torch.Tensor) -> torch.Tensor:
-        storage = x.untyped_storage()
-        if storage.data_ptr() not in own:
-            sizes[storage.data_ptr()] = storage.nbytes()
-            kept.append(x)
+    def pack(x: Tensor) -> Tensor:
+        address = x.untyped_storage().data_ptr()
+        if address not in seen:
+            seen[address] = None
+            alive.append(x)
+            note(x)
         return x
 
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda x: x):
-        model(torch.randn(1, 3, SIDE, SIDE))
-    return sum(sizes.values())
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        yield
+
+
+def bytes_per_pixel(model: nn.Module, autocast: bool) -> float:
+    """Bytes that one more image leaves for the backward pass, by its number of pixels."""
+    counts = []
+    for batch in (1, 2):
+        sizes: list[int] = []
+        with (
+            saved(model, lambda x: sizes.append(x.untyped_storage().nbytes())),
+            torch.autocast('cpu', torch.bfloat16, enabled=autocast),
+        ):
+            model(torch.randn(batch, 3, SIDE, SIDE))
+        counts.append(sum(sizes))
+    return (counts[1] - counts[0]) / SIDE**2
+
+
+def kept_by_part(block: nn.Module, channels: int) -> list[dict[str, Any]]:
+    """What each module of a block keeps of one more image, in maps of the block's width.
+
+    A map that several modules keep is counted at the first, what is less than 1 % of a map nowhere.
+    """
+    side = 16
+    running: list[str] = []  # names of the modules whose forward pass has begun
+    maps: Counter[str] = Counter()
+    images = 0
+
+    def note(x: Tensor) -> None:
+        values = x.untyped_storage().nbytes() / x.element_size() / channels / side**2
+        maps[running[-1]] += values if images == 2 else -values
+
+    def begin(name: str) -> Callable[..., None]:
+        return lambda *_: running.append(name)
+
+    def end(*_: Any) -> None:
+        running.pop()
+
+    for name, module in block.named_modules():
+        module.register_forward_pre_hook(begin(name))
+        module.register_forward_hook(end)
+    for images in (1, 2):
+        x = torch.randn(images, channels, side, side).to(memory_format=torch.channels_last)
+        with saved(block, note):
+            block(x.requires_grad_())
+    return [dict(part=name, maps=count) for name, count in maps.items() if count > 0.01]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--out', type=Path, help='JSON file of the record to write')
     args = parser.parse_args()
-    models = {
-        arch: dict(
-            bytes_per_pixel=saved_bytes(ours(arch).train()) / SIDE**2,
-            parameters=sum(p.numel() for p in ours(arch).parameters()),
-        )
-        for arch in SPANetV2.arch_settings
+    models = {arch: ours(arch) for arch in SPANetV2.arch_settings} | {
+        name: timm.create_model(name, features_only=True)
+        for name in (*PEERS.values(), 'convnext_tiny')
     }
-    record = dict(**surroundings(), models=models)
-    report(record, tables.activation_memory(record), args.out)
+    counted = {
+        name: dict(
+            float32=bytes_per_pixel(model.train(), autocast=False),
+            bfloat16=bytes_per_pixel(model, autocast=True),
+            parameters=sum(p.numel() for p in model.parameters()),
+        )
+        for name, model in models.items()
+    }
+    blocks = {
+        mixer: kept_by_part(models[arch].stages[stage][0], models[arch].channels[stage])
+        for stage, arch, mixer in BLOCKS
+    }
+    record = dict(**surroundings(), timm=timm.__version__, models=counted, blocks=blocks)
+    table = f'{tables.activation_memory(record)}\n\n{tables.memory_of_a_block(record)}'
+    report(record, table, args.out)
 
 
 if __name__ == '__main__':

@@ -8,21 +8,22 @@ from benchmarks import tables
 from dev.pages import fill
 
 FOLDER = Path(__file__).parent
-# Name of a record and of its place in the README: what makes the table of it.
-TABLES: dict[str, Callable[[tables.Record], str]] = {
-    'inference': lambda record: tables.timings(record['tables']),
-    'inference_compiled': lambda record: tables.timings(record['tables']),
-    'training': lambda record: tables.timings(record['tables']),
-    'activation_memory': tables.activation_memory,
-    'alternatives': tables.operator_variants,
+# Name of a place in the README: the record of its table, and what makes the table of it.
+TABLES: dict[str, tuple[str, Callable[[tables.Record], str]]] = {
+    'inference': ('inference', lambda record: tables.timings(record['tables'])),
+    'inference_compiled': ('inference_compiled', lambda record: tables.timings(record['tables'])),
+    'training': ('training', lambda record: tables.timings(record['tables'])),
+    'activation_memory': ('activation_memory', tables.activation_memory),
+    'memory_of_a_block': ('activation_memory', tables.memory_of_a_block),
+    'alternatives': ('alternatives', tables.operator_variants),
 }
 
 
 def page(text: str) -> str:
     """The README's text with the tables of the present records."""
-    for name, table in TABLES.items():
+    for place, (name, table) in TABLES.items():
         record = json.loads((FOLDER / f'results/{name}.json').read_text())
-        text = fill(text, name, f'{table(record)}\n{tables.machine(record)}\n')
+        text = fill(text, place, f'{table(record)}\n{tables.machine(record)}\n')
     return text
 
 

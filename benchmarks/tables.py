@@ -106,17 +106,38 @@ def activation_memory(record: Record) -> str:
         '128 x 224x224': 128 * 224**2,
     }
     rows = []
-    for arch, counted in record['models'].items():
-        per_pixel = counted['bytes_per_pixel']
+    for name, counted in record['models'].items():
         rows.append(
             {
-                'backbone': arch,
-                'bytes per pixel': f'{per_pixel:.0f}',
-                **{f'{k}, GiB': f'{per_pixel * n / 2**30:.1f}' for k, n in sizes.items()},
+                'backbone': name,
+                'bytes per pixel': f'{counted["float32"]:.0f}',
+                'bfloat16': f'{counted["bfloat16"]:.0f}',
+                **{
+                    f'{size}, GiB': f'{counted["float32"] * pixels / 2**30:.1f}'
+                    for size, pixels in sizes.items()
+                },
                 'parameters and AdamW, GiB': f'{16 * counted["parameters"] / 2**30:.1f}',
             }
         )
     return markdown(rows)
+
+
+def memory_of_a_block(record: Record) -> str:
+    """Maps of the block's width that each part of it keeps, a column per mixer."""
+    parts = [row['part'] for block in record['blocks'].values() for row in block]
+    rows = []
+    for part in dict.fromkeys(parts):
+        kept = {
+            mixer: next((row['maps'] for row in block if row['part'] == part), None)
+            for mixer, block in record['blocks'].items()
+        }
+        cells = {mixer: '' if maps is None else f'{maps:.2f}' for mixer, maps in kept.items()}
+        rows.append({'kept by': f'`{part}`'} | cells)
+    total = {
+        mixer: f'{sum(row["maps"] for row in block):.2f}'
+        for mixer, block in record['blocks'].items()
+    }
+    return markdown([*rows, {'kept by': 'whole block'} | total])
 
 
 def machine(record: Record) -> str:

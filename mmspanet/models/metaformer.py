@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from . import lean
 from .layers import DropPath, LayerNorm2d, PointwiseLinear, StarReLU
 
 
@@ -54,7 +55,11 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix the channels of (B, C, H, W)."""
-        return self.fc2(self.act(self.fc1(x)))
+        x = self.fc1(x)
+        if lean.applies(self):
+            act = self.act
+            return lean.StarReLULinear.apply(x, act.scale, act.bias, self.fc2.weight)
+        return self.fc2(self.act(x))
 
 
 class MetaFormerBlock(nn.Module):

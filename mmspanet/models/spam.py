@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mmspanet.registry import MODELS
 
+from . import lean
 from .layers import PointwiseLinear
 from .srf import ScaledSpectralRescalingFilter, SpectralRescalingFilter
 
@@ -64,11 +65,13 @@ class SPAM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix a map x, (B, C, H, W), into y of the same shape."""
-        q = F.gelu(self.query(x))  # (B, C, H, W), as all maps here
+        q = self.query(x)  # (B, C, H, W), as all maps here
         u = self.multi_kernel(self.context(x))
         s = self.srf(u)
         m = self.modulator(s)
-        return self.proj(q * m)
+        if lean.applies(self):
+            return lean.GatedLinear.apply(q, m, self.proj.weight)
+        return self.proj(F.gelu(q) * m)
 
     def multi_kernel(self, context: Tensor) -> Tensor:
         """Convolve each head of the context, (B, C, H, W), with a kernel of its own size."""
@@ -77,7 +80,12 @@ class SPAM(nn.Module):
 
     def modulator(self, s: Tensor) -> Tensor:
         """Mix the filtered context s, (B, C, H, W), into the modulator m of the same shape."""
-        return self.reduce(F.gelu(self.norm(self.expand(s))))
+        e, norm = self.expand(s), self.norm
+        if lean.applies(self):
+            return lean.NormGELULinear.apply(
+                e, norm.weight, norm.bias, norm.eps, self.reduce.weight
+            )
+        return self.reduce(F.gelu(norm(e)))
 
     def expand(self, s: Tensor) -> Tensor:
         """P1: (B, C, H, W) -> (B, 2C, H, W)."""

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import lean
+
 
 class SpectralRescalingFilter(nn.Module):
     """Multiply the spectrum of each channel by a learned real gain in (0, 1).
@@ -29,7 +31,8 @@ class SpectralRescalingFilter(nn.Module):
 
     def forward(self, u: Tensor) -> Tensor:
         """Filter maps u, (B, C, H, W); the output is contiguous."""
-        return rescale(u, self.gain((u.shape[-2], u.shape[-1])))
+        gain = self.gain((u.shape[-2], u.shape[-1]))
+        return lean.Rescale.apply(u, gain) if lean.applies(self) else rescale(u, gain)
 
     def gain(self, size: tuple[int, int]) -> Tensor:
         """The gain for maps of (H, W) = ``size``: (C, H, W // 2 + 1), float32 or float64."""
@@ -62,10 +65,9 @@ class ScaledSpectralRescalingFilter(SpectralRescalingFilter):
 
 def rescale(u: Tensor, gain: Tensor) -> Tensor:
     """The spectrum of maps u, (B, C, H, W), times ``gain``, (C, H, W // 2 + 1): maps again."""
-    size = (u.shape[-2], u.shape[-1])
     with _without_autocast(u.device.type):
         spectrum = torch.fft.rfft2(_at_least_float32(u), norm='ortho')  # (B, C, H, W // 2 + 1)
-        s = torch.fft.irfft2(spectrum * gain, s=size, norm='ortho')  # (B, C, H, W)
+        s = torch.fft.irfft2(spectrum * gain, s=u.shape[-2:], norm='ortho')  # (B, C, H, W)
     return s.to(u.dtype)
 
 

@@ -1,0 +1,179 @@
+"""Steps of a block with a backward pass of their own, for training in eager mode.
+
+Autograd keeps the inputs of every operation until the backward pass. Each step here joins a few
+operations, keeps the inputs of the first alone, and computes the others again from them, which
+costs a pass over memory that was spent on keeping them before. The forward pass is the formula of
+the step's docstring; the modules have it written out, for every other use (:func:`applies`).
+
+Maps are (B, C, H, W) tensors in channels_last memory. Under autocast a step has the type of its
+first map, which a convolution has made, and its weights are cast to that. Gradients of second
+order are an error.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from .layers import pointwise
+
+aten = torch.ops.aten
+
+
+def applies(module: nn.Module) -> bool:
+    """Whether a module takes the steps of this file: when it is trained in eager mode.
+
+    Compilers, exporters and tracers see the plain formula, from which they make their own choice
+    of what to keep; so do the hooks of an analysis, which looks at models in eval mode.
+    """
+    return (
+        module.training
+        and torch.is_grad_enabled()
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
+    )
+
+
+class _Step(torch.autograd.Function):
+    """Keeps the tensors that it is given, and nothing else."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.save_for_backward(*inputs)
+
+
+class StarReLULinear(_Step):
+    """y = W (s relu(x)^2 + b), of x with 4C channels; keeps x, where the plain form keeps 3 maps.
+
+    It is computed as y = (s W) relu(x)^2 + b W 1. With z = relu(x), g the gradient of y and
+    G = g (z^2)^T, the gradients are
+
+        dW = s G + b g 1^T      ds = <G, W>      db = <g, W 1>      dx = 2 z (s W)^T g
+    """
+
+    @staticmethod
+    def forward(x: Tensor, scale: Tensor, bias: Tensor, weight: Tensor) -> Tensor:
+        scaled, shift = (scale * weight).to(x.dtype), (bias * weight.sum(1)).to(x.dtype)
+        return pointwise(F.relu(x).square_(), scaled, shift)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        x, scale, bias, weight = ctx.saved_tensors
+        z = F.relu(x)
+        doubled = (2 * scale * weight).to(x.dtype)
+        grad_x, of_squares = _pointwise_backward(grad, z.square(), doubled)
+        of_squares = of_squares.to(weight.dtype)
+        sums = grad.sum((0, 2, 3)).to(weight.dtype)
+        grad_weight = torch.addcmul(bias * sums[:, None], of_squares, scale)
+        grad_scale = (of_squares * weight).sum().view_as(scale)
+        grad_bias = (sums @ weight.sum(1)).view_as(bias)
+        return grad_x.mul_(z), grad_scale, grad_bias, grad_weight
+
+
+class GatedLinear(_Step):
+    """y = W (GELU(q) m): the query, the modulator and SPAM's projection; keeps q and m."""
+
+    @staticmethod
+    def forward(q: Tensor, m: Tensor, weight: Tensor) -> Tensor:
+        return pointwise(F.gelu(q).mul_(m), weight.to(q.dtype))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        q, m, weight = ctx.saved_tensors
+        gate = F.gelu(q)
+        grad_product, grad_weight = _pointwise_backward(grad, gate * m, weight.to(q.dtype))
+        grad_m = gate.mul_(grad_product)
+        grad_q = aten.gelu_backward(grad_product.mul_(m), q)
+        return grad_q, grad_m, grad_weight.to(weight.dtype)
+
+
+class NormGELULinear(_Step):
+    """m = W GELU(GN(x)), of x with 2C channels in one group; keeps x.
+
+    float16 and bfloat16 are normed in float32 where PyTorch's autocast does that, on GPUs.
+    """
+
+    @staticmethod
+    def forward(x: Tensor, scale: Tensor, shift: Tensor, eps: float, weight: Tensor) -> Tensor:
+        normed, _, _ = _group_norm(_wide(x), scale, shift, eps)
+        return pointwise(F.gelu(normed).to(x.dtype), weight.to(x.dtype))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        x, scale, shift, ctx.eps, weight = inputs
+        ctx.save_for_backward(x, scale, shift, weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, scale, shift, weight = ctx.saved_tensors
+        wide = _wide(x)
+        normed, mean, rstd = _group_norm(wide, scale, shift, ctx.eps)
+        grad_active, grad_weight = _pointwise_backward(
+            grad, F.gelu(normed).to(x.dtype), weight.to(x.dtype)
+        )
+        grad_normed = aten.gelu_backward(grad_active.to(normed.dtype), normed)
+        grad_x, grad_scale, grad_shift = aten.native_group_norm_backward(
+            grad_normed, wide, mean, rstd, scale, *_group_sizes(x), 1, [True, True, True]
+        )
+        return grad_x.to(x.dtype), grad_scale, grad_shift, None, grad_weight.to(weight.dtype)
+
+
+class Rescale(_Step):
+    """s = irfft2(g rfft2(u)) with a real gain g, ``norm='ortho'``; keeps u and g.
+
+    As a map of u it equals its own transpose. With S the spectrum of the gradient of s, and U that
+    of u, du = irfft2(g S) and dg = w Re(conj(S) U), where w is 2 for frequencies that stand
+    for two of the whole spectrum, and 1 for the others.
+    """
+
+    @staticmethod
+    def forward(u: Tensor, gain: Tensor) -> Tensor:
+        return _filtered(_spectrum(u), gain, u)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        u, gain = ctx.saved_tensors
+        of_grad = _spectrum(grad)
+        products = torch.view_as_real(_spectrum(u)).mul_(torch.view_as_real(of_grad))
+        grad_gain = products.sum((0, -1))  # Re(conj(S) U) of each frequency, over the batch
+        grad_gain[..., 1 : (u.shape[-1] + 1) // 2] *= 2
+        return _filtered(of_grad, gain, u), grad_gain
+
+
+def _spectrum(x: Tensor) -> Tensor:
+    """The half spectrum of maps, (B, C, H, W // 2 + 1), complex; float32 for half types."""
+    return torch.fft.rfft2(x if x.dtype == torch.float64 else x.float(), norm='ortho')
+
+
+def _filtered(spectrum: Tensor, gain: Tensor, u: Tensor) -> Tensor:
+    """The maps of ``gain * spectrum``, in the size and type of u; overwrites the spectrum."""
+    torch.view_as_real(spectrum).mul_(gain[..., None])
+    return torch.fft.irfft2(spectrum, s=u.shape[-2:], norm='ortho').to(u.dtype)
+
+
+def _pointwise_backward(grad: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of ``pointwise(x, weight)`` with respect to both."""
+    rows, grad_rows = (t.permute(0, 2, 3, 1).flatten(0, 2) for t in (x, grad))
+    grad_x = (grad_rows @ weight).unflatten(0, (x.shape[0], *x.shape[2:])).permute(0, 3, 1, 2)
+    return grad_x, grad_rows.T @ rows
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x if x.device.type == 'cpu' or x.dtype == torch.float64 else x.float()
+
+
+def _group_norm(
+    x: Tensor, scale: Tensor, shift: Tensor, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """GroupNorm of one group, and each sample's mean and reciprocal standard deviation."""
+    return torch.native_group_norm(x, scale, shift, *_group_sizes(x), 1, eps)
+
+
+def _group_sizes(x: Tensor) -> tuple[int, int, int]:
+    return x.shape[0], x.shape[1], x.shape[2] * x.shape[3]
