@@ -23,7 +23,11 @@ from benchmarks.timing import report, surroundings
 from mmspanet.models import SPANetV2
 
 SIDE = 224
-BLOCKS = ((0, 's18-pure', 'SPAM'), (2, 's18-hybrid', 'MixAttention'), (3, 's18-hybrid', 'Attention'))
+BLOCKS = (  # stage, backbone and mixer
+    (0, 's18-pure', 'SPAM'),
+    (2, 's18-hybrid', 'MixAttention'),
+    (3, 's18-hybrid', 'Attention'),
+)
 
 
 @contextmanager
@@ -44,18 +48,21 @@ def saved(model: nn.Module, note: Callable[[Tensor], None]) -> Iterator[None]:
         yield
 
 
+def saved_bytes(model: nn.Module, images: int, autocast: bool) -> int:
+    """Bytes that the forward pass of some images leaves for the backward pass."""
+    sizes: list[int] = []
+    with (
+        saved(model, lambda x: sizes.append(x.untyped_storage().nbytes())),
+        torch.autocast('cpu', torch.bfloat16, enabled=autocast),
+    ):
+        model(torch.randn(images, 3, SIDE, SIDE))
+    return sum(sizes)
+
+
 def bytes_per_pixel(model: nn.Module, autocast: bool) -> float:
-    """Bytes that one more image leaves for the backward pass, by its number of pixels."""
-    counts = []
-    for batch in (1, 2):
-        sizes: list[int] = []
-        with (
-            saved(model, lambda x: sizes.append(x.untyped_storage().nbytes())),
-            torch.autocast('cpu', torch.bfloat16, enabled=autocast),
-        ):
-            model(torch.randn(batch, 3, SIDE, SIDE))
-        counts.append(sum(sizes))
-    return (counts[1] - counts[0]) / SIDE**2
+    """Bytes of one more image, by its number of pixels."""
+    one, two = (saved_bytes(model, images, autocast) for images in (1, 2))
+    return (two - one) / SIDE**2
 
 
 def kept_by_part(block: nn.Module, channels: int) -> list[dict[str, Any]]:

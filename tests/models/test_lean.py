@@ -147,23 +147,6 @@ def test_bfloat16_is_as_near_to_float32_as_by_the_plain_formulas(plainly, arch):
     assert sum(ours) < 1.2 * sum(theirs)
 
 
-def saved_bytes(model, images, enabled=False):
-    """Bytes of the distinct storages that autograd keeps, without parameters."""
-    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    kept = {}
-
-    def keep(x):
-        kept[x.untyped_storage().data_ptr()] = x.untyped_storage()  # and let it live
-        return x
-
-    with (
-        torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x),
-        torch.autocast('cpu', torch.bfloat16, enabled=enabled),
-    ):
-        model(images)
-    return sum(storage.nbytes() for address, storage in kept.items() if address not in own)
-
-
 # Bytes that one more image adds, a pixel, in float32 and under autocast to bfloat16, measured with
 # torch 2.11; timm's ConvNeXt-T keeps 2175 and 1110, its ConvFormer-S18 3044 and 1575.
 CEILINGS = {'s18-pure': (1940, 1046), 's18-hybrid': (1833, 972)}
@@ -171,10 +154,10 @@ CEILINGS = {'s18-pure': (1940, 1046), 's18-hybrid': (1833, 972)}
 
 @pytest.mark.parametrize('arch', CEILINGS)
 def test_bytes_kept_for_the_backward_pass(arch):
+    counting = pytest.importorskip('benchmarks.activation_memory', reason='needs timm')
     model = SPANetV2(arch).train()
     for enabled, ceiling in zip((False, True), CEILINGS[arch], strict=True):
-        one, two = (saved_bytes(model, torch.randn(n, 3, 224, 224), enabled) for n in (1, 2))
-        assert (two - one) / 224**2 < 1.02 * ceiling
+        assert counting.bytes_per_pixel(model, enabled) < 1.02 * ceiling
 
 
 def test_recomputed_blocks_have_the_same_gradients():
