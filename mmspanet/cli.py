@@ -64,8 +64,13 @@ def _stop(number: int, frame: Any) -> None:
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that training and testing share."""
+    """Add the config and the options that training and testing share."""
     parser.add_argument('config', help='path of the config file')
+    add_run_settings(parser)
+
+
+def add_run_settings(parser: argparse.ArgumentParser) -> None:
+    """Add the options of :func:`add_run_options` alone."""
     parser.add_argument(
         '--work-dir', type=output_folder, help='folder of logs, metrics and checkpoints'
     )
