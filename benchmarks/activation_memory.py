@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import tables
-from benchmarks.models import PEERS, ours
+from benchmarks.models import PEERS, hornets, ours
 from benchmarks.timing import report, surroundings
 from mmspanet.models import SPANetV2
 
@@ -103,9 +103,12 @@ def main() -> None:
         name: timm.create_model(name, features_only=True)
         for name in (*PEERS.values(), 'convnext_tiny')
     }
+    models |= hornets()
+    for model in models.values():
+        model.train()
     counted = {
         name: dict(
-            float32=bytes_per_pixel(model.train(), autocast=False),
+            float32=bytes_per_pixel(model, autocast=False),
             bfloat16=bytes_per_pixel(model, autocast=True),
             parameters=sum(p.numel() for p in model.parameters()),
         )

@@ -1,9 +1,9 @@
-"""Time SPANetV2 beside its peers of timm and the tests' oracle on this CPU, in inference.
+"""Time SPANetV2 beside timm's MetaFormers, HorNet and the tests' oracle on this CPU, in inference.
 
 Maps of all four stages, float32, weights at random. Before timing, the training form is
 compared with the oracle and the deployed form with the training form. The models run in turn;
 each line gives the median, the quartiles and the ratio to the peer. With --compile all but the
-oracle run under torch.compile. Needs timm.
+oracle run under torch.compile. Needs timm, and MMPretrain for HorNet.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from functools import partial
 import timm
 import torch
 
-from benchmarks.models import PEERS, OracleModel, deployed, ours, peer
+from benchmarks.models import PEERS, OracleModel, deployed, hornets, ours, peer
 from benchmarks.tables import timings
 from benchmarks.timing import (
     add_options,
@@ -49,6 +49,7 @@ def main() -> None:
         trained = ours(arch)
         oracle = OracleModel(trained)
         models = {arch: trained, f'{arch}, deployed': deployed(trained), PEERS[arch]: peer(arch)}
+        models |= hornets()
         if not args.compile:
             models['oracle'] = oracle
         for size in args.shapes:

@@ -1,11 +1,12 @@
 """Check and time SPANetV2 on a GPU, in one run of at most 8 minutes: parity first, then times.
 
 - Parity in float32 between CPU and GPU: every variant at 224 px and at odd sizes, both forms.
-- Inference under bfloat16 and float16 autocast: the deployed form beside timm's peers, eager and
+- Inference under bfloat16 and float16 autocast: the deployed form beside its peers, eager and
   compiled, 128x3x224x224 and 2x3x800x1280.
 - A training step under float16 autocast beside the tests' oracle, and the peak memory of both.
 
-It needs torch, timm, MMEngine and this checkout, no other library of OpenMMLab:
+It needs torch, timm, MMEngine and this checkout, no other library of OpenMMLab, but for HorNet,
+which is left out where MMPretrain is not installed:
 ``pip install --no-deps mmengine*.whl addict*.whl yapf*.whl termcolor*.whl rich*.whl`` from wheels
 will do on a machine without a network. --device cpu --quick runs the same steps on small inputs.
 """
@@ -23,6 +24,7 @@ from benchmarks.models import (
     OracleModel,
     deployed,
     directions,
+    hornets,
     ours,
     peer,
     training_step,
@@ -76,6 +78,7 @@ def inference(device: str, shapes: tuple, rounds: int) -> list[dict]:
     for arch in PEERS:
         exact = ours(arch).to(device)
         eager = {f'{arch}, deployed': deployed(exact), PEERS[arch]: peer(arch).to(device)}
+        eager |= {name: model.to(device) for name, model in hornets().items()}
         for way, wrap in (('eager', lambda m: m), ('compiled', torch.compile)):
             models = {name: wrap(model) for name, model in eager.items()}
             for dtype in (torch.bfloat16, torch.float16):

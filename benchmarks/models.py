@@ -1,6 +1,7 @@
-"""The models that the benchmarks compare: ours in both forms, timm's peers, the tests' oracle."""
+"""The models that the benchmarks compare: ours in both forms, their peers, the tests' oracle."""
 
 import copy
+from importlib.util import find_spec
 
 import timm
 import torch
@@ -11,6 +12,8 @@ from mmspanet.models import SPANetV2
 from tests.oracle import Oracle
 
 PEERS = {'s18-pure': 'convformer_s18', 's18-hybrid': 'caformer_s18'}
+# MMPretrain's: HorNet-T with its Fourier filter, and the twin with a 7x7 kernel in its place.
+HORNETS = {'hornet_t_gf': 'tiny-gf', 'hornet_t_7x7': 'tiny'}
 
 
 class OracleModel(nn.Module):
@@ -57,3 +60,18 @@ def training_step(model: nn.Module, images: Tensor, along: list[Tensor]) -> None
 def peer(arch: str) -> nn.Module:
     """timm's model of the same class, its maps of all four stages."""
     return timm.create_model(PEERS[arch], features_only=True).eval()
+
+
+def hornet(name: str) -> nn.Module:
+    """One of :data:`HORNETS` with weights at random, its maps of all four stages, in eval mode."""
+    from mmpretrain.models import HorNet  # not at the top: benchmarks on GPUs can do without
+
+    torch.manual_seed(0)
+    model = HorNet(HORNETS[name], out_indices=(0, 1, 2, 3), gap_before_final_norm=False)
+    model.eval()  # returns nothing, as train does
+    return model
+
+
+def hornets() -> dict[str, nn.Module]:
+    """All of :data:`HORNETS`; none where MMPretrain is not installed."""
+    return {name: hornet(name) for name in HORNETS} if find_spec('mmpretrain') else {}

@@ -1,4 +1,4 @@
-"""Time a training step, forward and backward, beside the peers of timm and the tests' oracle.
+"""Time a training step, forward and backward, beside timm's MetaFormers, HorNet and the oracle.
 
 Maps of all four stages, float32 on this CPU, 4x3x224x224, the loss the mean of each map times
 a random one; no optimizer. The gradients of ours are first compared with the oracle's. Needs timm.
@@ -10,7 +10,7 @@ from functools import partial
 import timm
 import torch
 
-from benchmarks.models import PEERS, OracleModel, directions, ours, peer, training_step
+from benchmarks.models import PEERS, OracleModel, directions, hornets, ours, peer, training_step
 from benchmarks.tables import timings
 from benchmarks.timing import (
     add_options,
@@ -37,18 +37,22 @@ def main() -> None:
     args = parse_args()
     tables = []
     for arch in args.arch:
-        trained = ours(arch).train()
-        models = {arch: trained, PEERS[arch]: peer(arch).train(), 'oracle': OracleModel(trained)}
+        trained = ours(arch)
+        models = {arch: trained, PEERS[arch]: peer(arch), 'oracle': OracleModel(trained)}
+        models |= hornets()
+        for model in models.values():
+            model.train()
         images = torch.randn(SHAPE)
-        along = directions(trained, images)
+        along = {name: directions(model, images) for name, model in models.items()}
         for name in (arch, 'oracle'):
-            training_step(models[name], images, along)
+            training_step(models[name], images, along[arch])
         gradients = backbone_to_authors({k: p.grad for k, p in trained.named_parameters()})
         oracle = [p.grad for p in models['oracle'].weights]
         own = [gradients[name] for name in models['oracle'].names]
         check_equal(arch, own, oracle, PARITY)
         runs = {
-            name: partial(training_step, model, images, along) for name, model in models.items()
+            name: partial(training_step, model, images, along[name])
+            for name, model in models.items()
         }
         times = time_in_turn(runs, args.rounds, arch)
         tables.append(dict(title='x'.join(map(str, SHAPE)), rows=summary(times, 'oracle')))

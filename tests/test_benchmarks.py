@@ -59,6 +59,20 @@ def test_contestants_give_maps_of_one_shape(arch):
     assert not model.deployed
 
 
+def test_hornets_give_the_maps_of_four_stages():
+    """The twins differ by the filter alone: as wide, as deep."""
+    pytest.importorskip('mmpretrain')
+    image = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        shapes = {name: [m.shape for m in model(image)] for name, model in models.hornets().items()}
+        strides = [m.shape[2:] for m in models.ours('s18-pure')(image)]
+    assert [shape[2:] for shape in shapes['hornet_t_gf']] == strides
+    assert shapes['hornet_t_gf'] == shapes['hornet_t_7x7']
+    filters = [n for n, _ in models.hornet('hornet_t_gf').named_parameters() if 'complex' in n]
+    assert filters
+    assert not any('complex' in n for n, _ in models.hornet('hornet_t_7x7').named_parameters())
+
+
 def test_gradients_of_the_training_step_say_something():
     """The mean square of a normed map is constant: its gradients would be rounding alone."""
     model = models.ours('s18-pure').train()
