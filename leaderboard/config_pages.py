@@ -19,7 +19,7 @@ Written by `python -m leaderboard.render` from `metafile.yml`. Do not edit.
 ```text
 python tools/train.py configs/{folder}/CONFIG
 python tools/test.py configs/{folder}/CONFIG CHECKPOINT
-python tools/reproduce.py configs/{folder}/CONFIG CHECKPOINT
+python tools/reproduce.py configs/{folder}/CONFIG
 ```
 
 Status *paper*: published by the authors of SPANetV2 and not measured here. *ours*: a config of this

@@ -1,7 +1,8 @@
 """Render the leaderboard as Markdown and as a self-contained page, in leaderboard.
 
-Its source are the metafiles of configs/, leaderboard/peers.yml and what tools/reproduce.py
-appended to leaderboard/reproduced.yml.
+Its sources are the metafiles of configs/, leaderboard/peers.yml with what
+leaderboard/count_peers.py counted, and what tools/reproduce.py appended to
+leaderboard/reproduced.yml.
 """
 
 import argparse
@@ -13,16 +14,24 @@ from jinja2 import Environment
 
 from dev.pages import fill
 from leaderboard import config_pages
-from leaderboard.rows import TABLES, Row, markdown, read_rows
+from leaderboard.findings import findings
+from leaderboard.markdown import markdown
+from leaderboard.rows import SCHEDULES, TABLES, Row, read_rows
 from mmspanet import cli
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = Path(__file__).parent / 'template.html'
 INTRO = """# Leaderboard
 
-Written by `python -m leaderboard.render` from `configs/*/metafile.yml`, `leaderboard/peers.yml`
-and `leaderboard/reproduced.yml`. Do not edit. [index.html](index.html) holds the same rows and can
-sort and filter them.
+Written by `python -m leaderboard.render` from `configs/*/metafile.yml`, `peers.yml`,
+`peer_costs.json` and `reproduced.yml`. Do not edit. [index.html](index.html) holds the same rows,
+sorts and filters them, and draws results against costs.
+
+## What the tables say
+
+{findings}
+
+## Reading the tables
 
 **Status**
 
@@ -31,6 +40,16 @@ sort and filter them.
 - *ours*: a config of this project. It has results only where we measured them.
 - *reproduced*: measured by `tools/reproduce.py` with the checkpoint that the row names.
 
+**Picked**
+
+- *best*: the best of all validations, on the set that the result is reported on. Each result of
+  SPANetV2's authors is such a pick.
+- *last*: the checkpoint at the end of the training.
+- *not stated*: the source, or the record, does not say.
+
+**Family**: *spectral* models mix tokens by frequency, with Fourier or wavelet transforms, heat
+conduction, or a split into high and low frequencies.
+
 **MACs**
 
 - *printed*: as the source prints them.
@@ -38,9 +57,11 @@ sort and filter them.
   (5 per element). ImageNet and Semantic FPN include the two quadratic products of attention. Where
   the last printed digit differs, a note says so.
 - *counted*: all operations, with FFTs, norms and elementwise steps, counted by
-  `tools/analysis_tools/get_flops.py`.
+  `tools/analysis_tools/get_flops.py`, and of the peers that MMPretrain or timm can build by
+  `python -m leaderboard.count_peers`, with the neck and head of our models.
 
-Parameters of our rows leave out the unused ImageNet classifier of the authors' downstream models.
+Parameters of peers are the printed ones. Those of our rows are counted and leave out the unused
+ImageNet classifier of the authors' downstream models.
 
 ## Limitations
 
@@ -51,6 +72,12 @@ Parameters of our rows leave out the unused ImageNet classifier of the authors' 
 ## Tables
 
 """
+
+
+def readme_of(rows: list[Row]) -> str:
+    """The leaderboard's own page in Markdown."""
+    numbered = (f'{number}. {text}' for number, text in enumerate(findings(rows), start=1))
+    return INTRO.format(findings='\n'.join(numbered)) + markdown(rows)
 
 
 def published(rows: Sequence[Row]) -> str:
@@ -88,12 +115,22 @@ def readme(text: str, rows: Sequence[Row]) -> str:
 def page(rows: list[Row]) -> str:
     """The HTML page, with the rows and the tables' titles inside."""
     data = dict(
-        tables={key: dict(title=title, size=size) for key, (title, size) in TABLES.items()},
+        tables={
+            key: dict(title=title, size=size, schedules=_own_schedules(key, rows))
+            for key, (title, size) in TABLES.items()
+        },
         rows=[asdict(row) for row in rows],
+        findings=findings(rows),
     )
     environment = Environment(autoescape=True, keep_trailing_newline=True)
     environment.policies['json.dumps_kwargs'] = dict(separators=(',', ':'))  # in our order
     return environment.from_string(TEMPLATE.read_text()).render(data=data)
+
+
+def _own_schedules(table: str, rows: Sequence[Row]) -> list[str]:
+    """The schedules that a table's results are comparable in: its peers' usual one, and ours."""
+    ours = {row.schedule for row in rows if row.table == table and row.status == 'paper'}
+    return sorted(ours | ({SCHEDULES[table]} if table in SCHEDULES else set()))
 
 
 def main() -> None:
@@ -102,7 +139,7 @@ def main() -> None:
     root = parser.parse_args().root
     rows = read_rows(root)
     folder = root / 'leaderboard'
-    (folder / 'README.md').write_text(INTRO + markdown(rows))
+    (folder / 'README.md').write_text(readme_of(rows))
     (folder / 'index.html').write_text(page(rows))
     path = root / 'README.md'
     path.write_text(readme(path.read_text(), rows))

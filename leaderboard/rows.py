@@ -1,26 +1,30 @@
 """The leaderboard's one source: metafiles, peers and reproduced results, read into rows.
 
 ``configs/*/metafile.yml`` hold our configs with the authors' claims and our own,
-``leaderboard/peers.yml`` the peers, ``leaderboard/reproduced.yml`` what
+``leaderboard/peers.yml`` the peers, ``leaderboard/peer_costs.json`` what
+``leaderboard/count_peers.py`` counted of them, ``leaderboard/reproduced.yml`` what
 ``tools/reproduce.py`` measured. ``leaderboard/render.py`` renders the rows.
 """
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
-from tabulate import tabulate
 
 from mmspanet.apis.config_files import metrics_of, read_models
+from mmspanet.apis.reproduction import MEASURED
+from mmspanet.errors import InputError
 
 # Key of a table: its title, and the input size that its MACs are counted at.
 TABLES = {
     'mask-rcnn': ('Mask R-CNN, COCO val2017', '800x1280'),
-    'cascade-mask-rcnn': ('Cascade Mask R-CNN 3x, COCO val2017', '800x1280'),
-    'retinanet': ('RetinaNet 1x, COCO val2017', '800x1280'),
-    'upernet': ('UperNet 160k, ADE20K val', '512x2048'),
-    'fpn': ('Semantic FPN 40k, ADE20K val', '512x512'),
+    'cascade-mask-rcnn': ('Cascade Mask R-CNN, COCO val2017', '800x1280'),
+    'retinanet': ('RetinaNet, COCO val2017', '800x1280'),
+    'upernet': ('UperNet, ADE20K val', '512x2048'),
+    'fpn': ('Semantic FPN, ADE20K val', '512x512'),
     'imagenet': ('ImageNet-1K, 224 x 224', '224x224'),
     'shapes': ('Shapes, the embedded data set', '128x128, the classifier 64x64'),
 }
@@ -31,6 +35,18 @@ TABLES = {
 WITH_ATTENTION = ('imagenet', 'fpn')
 
 
+SPECTRAL = 'spectral'  # the family of those that mix tokens by frequency
+
+# A peer's schedule where its entry names none, and what the field's short names stand for.
+SCHEDULES = {
+    'mask-rcnn': '36 epochs',
+    'cascade-mask-rcnn': '36 epochs',
+    'upernet': '160000 iterations',
+    'imagenet': '300 epochs',
+}
+SHORT = {'1x': '12 epochs', '80k': '80000 iterations', 'not printed': 'not printed'}
+
+
 @dataclass
 class Row:
     """One row of the leaderboard.
@@ -38,13 +54,17 @@ class Row:
     Attributes:
         table: Key of :data:`TABLES`.
         name: Model, with what tells it from its neighbors.
+        family: :data:`SPECTRAL`, or empty.
         status: ``paper``, ``ours``, ``peer``, ``reproduced`` or ``not reproduced``.
         metrics: Values in percent by the metric's name; empty where none is claimed.
         schedule: Epochs or iterations.
+        recipe: What else differs in the training from the table's other rows.
+        picked: How the reported checkpoint was picked, as far as it is known.
         params: Millions of parameters: printed by peers, counted for our configs.
         printed: MACs in G as the source prints them; None where it does not.
         recounted: What ``printed`` should be by the source's own rule; None for peers.
-        counted: MACs in G with attention products, FFTs and all else; None for peers.
+        counted: MACs in G with attention products, FFTs and all else; None for peers that
+            neither MMPretrain nor timm can build.
         scales: Test scales of a segmentor, as far as the source states them.
         source: Where the metrics are from, a URL; empty for our own.
         config: Our config, as a path in the checkout; empty for peers.
@@ -53,9 +73,12 @@ class Row:
 
     table: str
     name: str
+    family: str
     status: str
     metrics: dict[str, float]
     schedule: str
+    recipe: str
+    picked: str
     params: float | None
     printed: float | None
     recounted: float | None
@@ -70,8 +93,10 @@ def read_rows(root: Path) -> list[Row]:
     """All rows of the checkout at ``root``, by table, the best of each table first."""
     rows = [_row_of_model(model) for model in read_models(root / 'configs')]
     peers = yaml.safe_load((root / 'leaderboard/peers.yml').read_text())
+    costs = json.loads((root / 'leaderboard/peer_costs.json').read_text())['costs']
     for table, entries in peers['tables'].items():
-        rows += [_row_of_peer(table, entry, peers['sources']) for entry in entries]
+        of_table = costs.get(table, {})
+        rows += [row_of_peer(table, entry, peers['sources'], of_table) for entry in entries]
     path = root / 'leaderboard/reproduced.yml'
     if path.is_file():
         by_config = {row.config: row for row in rows if row.config}
@@ -104,9 +129,12 @@ def _row_of_model(model: dict[str, Any]) -> Row:
     return Row(
         table=table,
         name=variant,
+        family=SPECTRAL,
         status=model['Status'],
         metrics=metrics_of(model),
         schedule=iterations or f'{meta["Epochs"]} epochs',
+        recipe='',
+        picked='best' if model['Status'] == 'paper' else '',
         params=round(meta['Parameters'] / 1e6, 2),
         printed=meta.get('Printed MACs (G)'),
         recounted=recounted if 'Printed MACs (G)' in meta else None,
@@ -118,27 +146,38 @@ def _row_of_model(model: dict[str, Any]) -> Row:
     )
 
 
-def _row_of_peer(table: str, entry: dict[str, Any], sources: dict[str, str]) -> Row:
-    rest = {'name', 'source', 'schedule', 'params', 'macs'}
-    known = {
-        'mask-rcnn': '36 epochs',
-        'cascade-mask-rcnn': '36 epochs',
-        'upernet': '160000 iterations',
-        'imagenet': '300 epochs',
-    }
-    schedule = '12 epochs' if entry.get('schedule') == '1x' else known[table]
+def row_of_peer(
+    table: str, entry: dict[str, Any], sources: dict[str, str], costs: dict[str, Any]
+) -> Row:
+    """The row of a peer's entry in ``peers.yml``.
+
+    Raises:
+        InputError: If a field is unknown, or if neither entry nor table says the schedule.
+    """
+    known = {'name', 'source', 'family', 'schedule', 'recipe', 'note', 'params', 'macs'}
+    metrics = {key: value for key, value in entry.items() if key not in known}
+    unknown = metrics.keys() - MEASURED.keys()
+    if unknown:
+        raise InputError(f'{entry["name"]} of {table} in peers.yml has unknown {sorted(unknown)}.')
+    if 'schedule' not in entry and table not in SCHEDULES:
+        raise InputError(f'{entry["name"]} of {table} in peers.yml needs a schedule.')
+    cost = costs.get(entry['name'])
     return Row(
         table=table,
         name=entry['name'],
+        family=entry.get('family', ''),
         status='peer',
-        metrics={key: value for key, value in entry.items() if key not in rest},
-        schedule=schedule,
+        metrics=metrics,
+        schedule=SHORT[entry['schedule']] if 'schedule' in entry else SCHEDULES[table],
+        recipe=entry.get('recipe', ''),
+        picked='',
         params=entry['params'],
         printed=entry['macs'],
         recounted=None,
-        counted=None,
+        counted=round(sum(cost['macs'].values()) / 1e9, 2) if cost else None,
         scales='single where told apart' if table == 'upernet' else '',
         source=sources[entry['source']],
+        notes=entry.get('note', ''),
     )
 
 
@@ -149,62 +188,27 @@ def _row_of_result(entry: dict[str, Any], by_config: dict[str, Row]) -> Row:
         row,
         status='reproduced' if entry['reproduced'] else 'not reproduced',
         metrics=measured,
+        picked=entry.get('picked', ''),
         notes=f'{entry["date"]}, {entry["machine"]}, checkpoint {entry["checkpoint"]}',
     )
 
 
-# --- Markdown -----------------------------------------------------------------------------------
+def unsourced(rows: Iterable[Row]) -> list[str]:
+    """Every figure that no source is named of, in words.
 
-
-def markdown_table(rows: list[Row], root: str) -> str:
-    """Write the rows of one table in Markdown, with their notes below.
-
-    Args:
-        rows: Of one table.
-        root: Leads from the page to the checkout's root, such as ``../``.
+    A result is a source's, or ours with the record of a reproduction beside it. Printed costs are
+    a source's. Counted ones need what they were counted of: our config, or the peer's own build,
+    which ``leaderboard/count_peers.py`` names.
     """
-    metrics = list(dict.fromkeys(name for row in rows for name in row.metrics))
-    cells = [
-        {
-            'model': row.name,
-            **{name: _metric(row.metrics.get(name)) for name in metrics},
-            'params M': _number(row.params),
-            'MACs G printed': _number(row.printed),
-            'recounted': _number(row.recounted),
-            'counted': _number(row.counted),
-            'schedule': row.schedule,
-            'status': row.status,
-            'source': _links(row, root),
-        }
-        for row in rows
-    ]
-    table = tabulate(cells, headers='keys', tablefmt='github', disable_numparse=True)
-    notes = [f'- {row.name}: {row.notes}' for row in rows if row.notes]
-    return '\n'.join([table, *([''] if notes else []), *notes]) + '\n'
-
-
-def markdown(rows: list[Row]) -> str:
-    """All tables in Markdown, each under its title, for leaderboard."""
-    parts = []
-    for key, (title, size) in TABLES.items():
-        of_table = [row for row in rows if row.table == key]
-        if of_table:
-            parts.append(f'### {title} (MACs at {size})\n\n{markdown_table(of_table, "../")}')
-    return '\n'.join(parts)
-
-
-def _metric(value: float | None) -> str:
-    return '-' if value is None else f'{value:.1f}'
-
-
-def _number(value: float | None) -> str:
-    return '-' if value is None else f'{value:g}'
-
-
-def _links(row: Row, root: str) -> str:
-    links = []
-    if row.source:
-        links.append(f'[{row.source.split("/")[-1]}]({row.source})')
-    if row.config:
-        links.append(f'[config]({root}{row.config})')
-    return ' '.join(links)
+    rows = list(rows)
+    recorded = {row.config for row in rows if row.status in ('reproduced', 'not reproduced')}
+    missing = []
+    for row in rows:
+        has_source = row.source.startswith('https://')
+        results = has_source or row.config in recorded
+        figures = {name: results for name in row.metrics}
+        figures['params'] = row.params is None or has_source or bool(row.config)
+        figures['MACs printed'] = row.printed is None or has_source
+        figures['MACs counted'] = row.counted is None or has_source or bool(row.config)
+        missing += [f'{row.table}, {row.name}: {n}' for n, known in figures.items() if not known]
+    return missing

@@ -189,10 +189,65 @@ def test_reproduce_says_what_came_out(trained, shapes_root, tmp_path):
     (met,) = yaml.safe_load(path.read_text())
     assert met['reproduced']
     assert met['config'] == SHAPES_CONFIGS['cls']
+    assert met['picked'] == 'not stated'
     assert len(met['checkpoint']) == 8
     launch = ['-m', 'torch.distributed.run', '--nproc_per_node=2', f'--master_port={free_port()}']
     run([*launch, *command, '--launcher', 'pytorch'], OMP_NUM_THREADS='1')
     assert len(yaml.safe_load(path.read_text())) == 2  # one entry of two processes
+
+
+def checkout(root, met):
+    """What tools/reproduce.py --all reads and writes, with another claim of the classifier."""
+    shutil.copytree(ROOT / 'configs', root / 'configs')
+    (root / 'leaderboard').mkdir()
+    for name in ('README.md', 'leaderboard/peers.yml', 'leaderboard/peer_costs.json'):
+        shutil.copy(ROOT / name, root / name)
+    metafile = root / 'configs/cls/metafile.yml'
+    text = metafile.read_text()
+    assert 'Top 1 Accuracy: 98.5' in text
+    metafile.write_text(text.replace('Top 1 Accuracy: 98.5', f'Top 1 Accuracy: {met}'))
+
+
+def test_all_rows_one_after_the_other(trained, shapes_root, tmp_path):
+    """One reproduced, one not, one damaged, one missing; the next call does what is left."""
+    cls, seg = trained('cls'), trained('seg')
+    (scalars,) = cls.glob('*/vis_data/scalars.json')
+    top1 = json.loads(scalars.read_text().splitlines()[-1])['accuracy/top1']
+    root, runs = tmp_path / 'root', tmp_path / 'runs'
+    checkout(root, met=top1)  # the short training of the segmentor misses its claim
+    (runs / 'maskrcnn_spanetv2_shapes').mkdir(parents=True)
+    (runs / 'maskrcnn_spanetv2_shapes/best_coco_bbox_mAP_epoch_1.pth').write_bytes(b'no weights')
+    (runs / 'upernet_spanetv2_shapes').symlink_to(seg)
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'data/shapes').symlink_to(shapes_root)
+    command = [ROOT / 'tools/reproduce.py', '--all', '--pick', 'best', '--root', root]
+    command += ['--runs', runs]
+    names = ('maskrcnn_spanetv2', 'upernet_spanetv2', 'spanetv2')
+
+    def call(status):
+        lines = run(command, cwd=tmp_path, status=status).splitlines()
+        rows = [[c.strip() for c in line.split('|')[1:-1]] for line in lines if '| conf' in line]
+        found = {Path(config).stem: (what, why) for config, what, why in rows[1:]}
+        of_shapes = {name: found.pop(f'{name}_shapes') for name in names}
+        assert {what for what, _ in found.values()} == {'no checkpoint'}  # nobody trained them
+        return of_shapes
+
+    outcomes = call(status=1)
+    assert outcomes['maskrcnn_spanetv2'][0] == 'failed'
+    assert 'best_coco_bbox_mAP_epoch_1.pth' in outcomes['maskrcnn_spanetv2'][1]
+    assert outcomes['upernet_spanetv2'][0] == 'NOT reproduced'
+    assert 'best of 1 validations on the reporting set' in outcomes['upernet_spanetv2'][1]
+    assert outcomes['spanetv2'][0] == 'no checkpoint'  # its run is yet to come
+    assert '| not reproduced |' in (root / 'leaderboard/README.md').read_text()
+
+    (runs / 'spanetv2_shapes').symlink_to(cls)
+    (runs / 'maskrcnn_spanetv2_shapes/best_coco_bbox_mAP_epoch_1.pth').unlink()
+    outcomes = call(status=0)
+    assert {name: what for name, (what, _) in outcomes.items()} == dict(
+        maskrcnn_spanetv2='no checkpoint', upernet_spanetv2='recorded', spanetv2='reproduced'
+    )
+    records = yaml.safe_load((root / 'leaderboard/reproduced.yml').read_text())
+    assert [record['reproduced'] for record in records] == [False, True]
 
 
 def test_an_authors_detector_works_everywhere(trained, shapes_root, tmp_path):
