@@ -183,23 +183,8 @@ def all_steps(device: str, out: Path) -> list[Step]:
     tests = ['tests/models/test_layers.py', '-n0'] if small else ['-n', '4', '--dist', 'worksteal']
     peers = ['python', '-m', 'benchmarks.gpu_peers']
     archs = ['--archs', 's18-pure', 's18-hybrid'] if small else []
-    sizes = (
-        [
-            '--shape',
-            '1',
-            '3',
-            '64',
-            '64',
-            '--rounds',
-            '2',
-            '--no-compile',
-            '--dtypes',
-            'fp32',
-            'bf16',
-        ]
-        if small
-        else []
-    )
+    tiny = ['--shape', '1', '3', '64', '64', '--rounds', '2', '--no-compile', '--dtypes', 'fp32']
+    sizes = [*tiny, '--models', 'SPANetV2-S18-pure', 'ConvNeXt-T'] if small else []
     return [
         Step('check_env', ['python', '-m', 'mmspanet.check_env'], 2, figures=last_lines(12)),
         Step(
