@@ -18,7 +18,7 @@ while [ $# -gt 0 ]; do
     [ $# -ge 2 ] || fail "$1 needs a value."
     case $1 in
         --wheels) wheels=$(cd "$here" && cd "$2" && pwd) || exit 1 ;;
-        --out) out=$(realpath -m "$here/$2") ;;
+        --out) out=$(cd "$here" && realpath -m "$2") ;;
         --device) device=$2 ;;
         --minutes) minutes=$2 ;;
         *) fail "there is no option $1." ;;
