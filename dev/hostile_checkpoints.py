@@ -6,6 +6,7 @@ code that they would run creates the file ``ran`` in the working directory.
 
 import importlib
 import io
+import json
 import pickle
 import struct
 import types
@@ -297,6 +298,36 @@ def repeated_encode() -> bytes:
     )  # fmt: skip
 
 
+def tensor_as_argument(function: str, *sizes: int) -> bytes:
+    """A call with a tensor of one byte that would be taken apart into all of its numbers."""
+
+    def number(value: int) -> bytes:
+        return b'\x8a\x08' + value.to_bytes(8, 'little', signed=True)
+
+    return archived(
+        _pickle(
+            _named(function), _named('torch._utils._rebuild_tensor_v2'),
+            b'((', _text('storage'), _named('torch.ByteStorage'), _text('0'), _text('cpu'),
+            number(1), b'tQ', number(0), b'(', *map(number, sizes), b't',
+            b'(', number(0) * len(sizes), b't', b'\x89', _named('collections.OrderedDict'), b')R',
+            b'tR', b'\x85R',
+        ),
+        storage0=bytes(1),
+    )  # fmt: skip
+
+
+def safetensors(tensors: dict[str, list[int]]) -> bytes:
+    """A file of that format, with tensors of these sizes over the same four bytes."""
+    count = {name: 4 * int(np.prod(size)) for name, size in tensors.items()}
+    header = json.dumps(
+        {
+            name: dict(dtype='F32', shape=size, data_offsets=[0, count[name]])
+            for name, size in tensors.items()
+        }
+    ).encode()
+    return len(header).to_bytes(8, 'little') + header + bytes(max(count.values()))
+
+
 def colliding_keys() -> bytes:
     """Numbers that all have the same hash."""
     numbers = (i * ((1 << 61) - 1) for i in range(1, 200_000))
@@ -325,6 +356,10 @@ BOUNDS: dict[str, Callable[[], bytes]] = {
     'memo bomb': memo_bomb,
     'repeated encode': repeated_encode,
     'colliding keys': colliding_keys,
+    'a mapping from a tensor': lambda: tensor_as_argument('collections.OrderedDict', 1, 2**28),
+    'a set of a tensor': lambda: tensor_as_argument('builtins.set', 2_500_000),
+    'safetensors of a million': lambda: safetensors({f'{i:x}': [0] for i in range(1_000_000)}),
+    'safetensors of 100,000 dimensions': lambda: safetensors({'a': [1] * 100_000}),
     'a text of 4 GB': lambda: archived(_pickle(b'X\xff\xff\xff\xffabc')),
     'a memo index of 4 billion': lambda: archived(_pickle(b']r\xff\xff\xff\xffh\x00')),
     'ten million lists': lambda: archived(_pickle(b']' * 10_000_000)),

@@ -6,6 +6,7 @@ Importing this module loads neither PyTorch nor OpenCV, so that ``--help`` answe
 import argparse
 import ast
 import os
+import re
 import signal
 import sys
 import traceback
@@ -24,6 +25,8 @@ from mmspanet.errors import (
     WriteError,
 )
 
+SMALLEST_SIDE = 32  # pixels: one position in the last of four stages
+LARGEST_SIDE = 2**16 - 1  # pixels: the most that JPEG has
 _USERS_ERRORS = (InputError, CheckpointError, DivergedError, WorkerError, WriteError)
 
 if TYPE_CHECKING:  # MMEngine loads PyTorch
@@ -47,14 +50,25 @@ def one_line_errors() -> Iterator[None]:
         sys.exit('interrupted')
     except Exception as error:
         is_ours = isinstance(error, _USERS_ERRORS)
-        if not is_ours and type(error).__module__ != 'cv2':
+        lacks_memory = _lacks_memory(error)
+        if not is_ours and not lacks_memory and type(error).__module__ != 'cv2':
             raise
-        if not is_ours or os.environ.get('MMSPANET_TRACEBACK') == '1':
+        if os.environ.get('MMSPANET_TRACEBACK') == '1':
             traceback.print_exc()
         if is_ours:
             sys.exit(f'error: {error}')
+        if lacks_memory:
+            sys.exit('error: the memory is not enough: lower the batch size or that of the images.')
         # OpenCV does not name the file.
         sys.exit('error: an image is broken: tools/check_data.py CONFIG names it.')
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Whether Python, PyTorch or its accelerator could not have the memory that they asked for."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and (type(error).__name__ == 'OutOfMemoryError' or "can't allocate memory" in str(error))
+    )
 
 
 def _stop(number: int, frame: Any) -> None:
@@ -116,18 +130,24 @@ class KeysAndValues(argparse.Action):
         read = DictAction(self.option_strings, self.dest, nargs='+')
         try:
             read(parser, namespace, values, option_string)
+        except RecursionError as error:  # at a comma in what is no list
+            says = 'a value is a number, a text, or a list of such in brackets'
+            raise argparse.ArgumentError(self, f'{" ".join(values)}: {says}') from error
         except (AssertionError, SyntaxError, TypeError, ValueError) as error:
             raise argparse.ArgumentError(self, f'{" ".join(values)}: {error}') from error
 
 
 def run_config(args: argparse.Namespace) -> 'Config':
     """Read the config of a run, given the arguments of :func:`add_run_options`."""
-    from mmspanet.config_check import check_launcher, check_model, check_numbers
+    from mmspanet.config_check import check_launcher, check_model, check_numbers, check_scope
+    from mmspanet.engine.processes import end_with_launcher
 
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))  # where MMEngine reads it
     check_launcher(args.launcher)
+    end_with_launcher()
     cfg = load_config(args.config, args.cfg_options)
     check_model(cfg, args.config)
+    check_scope(cfg)
     check_numbers(cfg)
     cfg.launcher = args.launcher
     folder = args.work_dir or cfg.get('work_dir')
@@ -145,6 +165,8 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> 'Config':
         InputError: If there is no such file, if it is not a valid config, or if the options
             do not fit it.
     """
+    if Path(path).is_dir():
+        raise InputError(f'The config {path} is a folder: give the path of a file.')
     if not Path(path).is_file():
         raise InputError(f'The config {path} does not exist: see configs/ for ours.')
     from mmengine.config import Config
@@ -164,6 +186,19 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> 'Config':
     return cfg
 
 
+def load_model_config(path: str, options: dict[str, Any] | None = None) -> 'Config':
+    """Read a config, as :func:`load_config` does, of which the model alone is wanted.
+
+    Raises:
+        InputError: See :func:`load_config`; or if it is of no model with a backbone.
+    """
+    from mmspanet.config_check import check_backbone
+
+    cfg = load_config(path, options)
+    check_backbone(cfg, path)
+    return cfg
+
+
 def _check_imports(path: str) -> None:
     """Look for the modules that a config imports, which MMEngine does only when it builds from it.
 
@@ -172,7 +207,7 @@ def _check_imports(path: str) -> None:
     """
     if not path.endswith('.py'):
         return
-    for node in ast.walk(ast.parse(Path(path).read_text(encoding='utf-8'))):
+    for node in ast.walk(ast.parse(Path(path).read_bytes(), path)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -187,6 +222,8 @@ def _check_imports(path: str) -> None:
 
 def _says_where(path: str, error: BaseException) -> str:
     """File and line of what went wrong in a config or one of its ``_base_``, and what it was."""
+    if isinstance(error, ImportError):  # MMEngine's has the whole path of search in it
+        error = error.__cause__ or error.__context__ or error
     reason = f'{type(error).__name__}: {" ".join(str(error).split())}'
     if isinstance(error, RecursionError):
         reason = 'it does not end: a _base_ or a function leads back to itself'
@@ -261,9 +298,36 @@ def positive_int(text: str) -> int:
     return number
 
 
+def seed(text: str) -> int:
+    """Read a seed of NumPy's and PyTorch's generators: a ``type`` for argparse."""
+    number = int(text)
+    if not 0 <= number < 2**32:
+        raise argparse.ArgumentTypeError(f'{number} is not between 0 and 2**32 - 1')
+    return number
+
+
+def pattern(text: str) -> str:
+    """A regular expression: a ``type`` for argparse."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f'{text} is no regular expression: {error}') from error
+    return text
+
+
+def image_side(text: str) -> int:
+    """Read height, width or both of images in pixels: a ``type`` for argparse."""
+    number = int(text)
+    if not SMALLEST_SIDE <= number <= LARGEST_SIDE:
+        raise argparse.ArgumentTypeError(
+            f'{number} is not between {SMALLEST_SIDE} and {LARGEST_SIDE} pixels'
+        )
+    return number
+
+
 def add_seed_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--seed``, of everything random in the command."""
-    parser.add_argument('--seed', type=int, default=0, help='seed of random weights (default 0)')
+    parser.add_argument('--seed', type=seed, default=0, help='seed of random weights (default 0)')
 
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:
@@ -327,7 +391,7 @@ def add_image_options(
     )
     parser.add_argument(
         '--size',
-        type=positive_int,
+        type=image_side,
         help='side of the images in pixels (default: the size that the first model was made for)',
     )
     parser.add_argument(

@@ -1,15 +1,27 @@
-"""Settings of a run's config that can't work, found before the libraries fail at them."""
+"""Settings of a config that can't work, found before the libraries fail at them."""
 
 import math
 import numbers
 import os
+import re
+import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
-from mmspanet.errors import InputError
+from mmspanet.errors import (
+    CheckpointError,
+    DivergedError,
+    InputError,
+    WriteError,
+)
 
+PACKAGE = Path(__file__).parent
+LIBRARIES = ('mmdet', 'mmseg', 'mmpretrain')
 # What a launcher tells its processes by environment variables, and how it is started.
 LAUNCHERS = dict(
     pytorch=(('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'), 'tools/dist_train.sh'),
@@ -44,6 +56,76 @@ def check_model(cfg: Config, path: str) -> None:
     model = cfg.get('model')
     if not isinstance(model, dict) or not model.get('type'):
         raise InputError(f'The config {path} has no model, a dict with its type.')
+
+
+def check_scope(cfg: Config) -> None:
+    """Check that the library in whose names a config is written is there.
+
+    Raises:
+        InputError: Names the library.
+    """
+    scope = cfg.get('default_scope')
+    if scope is not None and (not isinstance(scope, str) or find_spec(scope) is None):
+        raise InputError(f'default_scope of the config is {scope!r}: there is no such library.')
+
+
+def library_of(cfg: Config) -> str:
+    """The one of our three libraries that a config is for.
+
+    Raises:
+        InputError: If it is for none.
+    """
+    scope = cfg.get('default_scope')
+    if scope not in LIBRARIES:
+        raise InputError(f'The config needs a default_scope: one of {", ".join(LIBRARIES)}.')
+    return scope
+
+
+def check_backbone(cfg: Config, path: str) -> None:
+    """Check that a config is of a model with a backbone, in one of our three libraries.
+
+    Raises:
+        InputError: Names what is missing.
+    """
+    library_of(cfg)
+    check_model(cfg, path)
+    if not isinstance(cfg.model.get('backbone'), dict):
+        raise InputError(f'The model of the config {path} has no backbone, a dict with its type.')
+
+
+@contextmanager
+def building_errors(what: str) -> Iterator[None]:
+    """Say in one sentence what keeps the libraries from building what a config asks for.
+
+    Args:
+        what: The beginning of the sentence.
+
+    Raises:
+        InputError: For errors of the libraries, and those that our own code raises on purpose;
+            others of our code are bugs, and pass.
+    """
+    try:
+        yield
+    except (CheckpointError, DivergedError, InputError, MemoryError, WriteError):
+        raise
+    except Exception as error:
+        if _is_bug(error):
+            raise
+        # A KeyError shows its text in quotes.
+        text = error.args[0] if isinstance(error, KeyError) and error.args else error
+        first, *_ = re.split(r'[.!?] (?=[A-Z])', ' '.join(str(text).split()))
+        raise InputError(
+            f'{what}: {type(error).__name__}: {first[:600] or "without a message"} '
+            '(MMSPANET_TRACEBACK=1 shows where).'
+        ) from error
+
+
+def _is_bug(error: BaseException) -> bool:
+    """Whether code of ours failed where it did not mean to: not by a ``raise`` of its own."""
+    while error.__cause__ or error.__context__:  # libraries raise another with the class's name
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    *_, last = traceback.extract_tb(error.__traceback__)
+    return Path(last.filename).is_relative_to(PACKAGE) and not (last.line or '').startswith('raise')
 
 
 def check_numbers(cfg: Config) -> None:

@@ -1,10 +1,12 @@
 """Where a figure was measured: machine, versions of the libraries, commit of the checkout."""
 
+import datetime
 import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,6 +20,11 @@ def machine() -> str:
         return torch.cuda.get_device_name()
     capability = torch.backends.cpu.get_cpu_capability()
     return f'{os.cpu_count()} CPU cores ({capability}), {torch.get_num_threads()} threads'
+
+
+def record() -> dict[str, Any]:
+    """Where and when something is measured, as the records of measurements begin."""
+    return dict(machine=machine(), versions=versions(), date=datetime.date.today().isoformat())
 
 
 def versions(*more: str) -> dict[str, str]:

@@ -7,7 +7,14 @@ import pytest
 from mmengine.config import Config
 
 from mmspanet import cli
-from mmspanet.config_check import check_launcher, check_model, check_numbers
+from mmspanet.config_check import (
+    building_errors,
+    check_backbone,
+    check_launcher,
+    check_model,
+    check_numbers,
+    check_scope,
+)
 from mmspanet.errors import InputError
 from tests.helpers import run
 
@@ -50,6 +57,51 @@ def test_a_config_without_a_model(model):
     check_model(Config(dict(model=dict(type='A'))), 'a.py')
 
 
+@pytest.mark.parametrize(
+    ('change', 'named'),
+    [
+        (dict(default_scope=None), 'default_scope'),
+        (dict(default_scope='nope'), 'default_scope'),
+        (dict(model=dict(type='A')), 'no backbone'),
+        (dict(model='A'), 'no model'),
+    ],
+)
+def test_a_config_of_no_backbone(change, named):
+    good = dict(default_scope='mmdet', model=dict(type='A', backbone=dict(type='B')))
+    check_backbone(Config(good), 'a.py')
+    with pytest.raises(InputError, match=named):
+        check_backbone(Config(good | change), 'a.py')
+
+
+def test_the_scope_is_a_library_that_is_there():
+    for scope in (None, 'mmdet', 'mmengine'):
+        check_scope(Config(dict(default_scope=scope)))
+    for scope in ('nope', 3):
+        with pytest.raises(InputError, match=repr(scope)):
+            check_scope(Config(dict(default_scope=scope)))
+
+
+def test_what_a_library_can_not_build_is_one_sentence():
+    text = 'A is in no registry. Please check it. More is at https://example.org.'
+    with pytest.raises(InputError) as caught, building_errors('It fails'):
+        raise KeyError(text)
+    assert str(caught.value).startswith('It fails: KeyError: A is in no registry')
+    assert 'Please' not in str(caught.value)
+
+
+def test_a_bug_of_ours_stays_a_bug(monkeypatch):
+    """What our code raises on purpose is about the config; what it does not is not."""
+
+    def read_layers(cfg):
+        with building_errors('It fails'):
+            check_model(cfg, 'a.py')
+
+    with pytest.raises(AttributeError):
+        read_layers(None)
+    with pytest.raises(InputError, match='no model'):
+        read_layers(Config())
+
+
 NUMBERS = [
     ('train_dataloader.batch_size', [1, 8], [0, -1, 1.5, 'x', True, [1]]),
     ('test_dataloader.num_workers', [0, 2], [-1, 'x', 0.5]),
@@ -90,7 +142,9 @@ def test_our_configs_pass(path):
     check_numbers(cfg)
 
 
-@pytest.mark.parametrize('values', [['key'], ['=5'], ['a=1', 'b'], ['a=[1,(2']])
+@pytest.mark.parametrize(
+    'values', [['key'], ['=5'], ['a=1', 'b'], ['a=[1,(2'], ['a=dict(b=1,c=2)']]
+)
 def test_settings_of_another_form(values, capsys):
     parser = argparse.ArgumentParser()
     cli.add_cfg_options(parser, '')
@@ -116,6 +170,8 @@ def test_a_launcher_that_did_not_start_this(launcher, monkeypatch):
         (cli.unit_interval, ['0', '0.5', '1'], ['nan', '-0.1', '1.1', 'inf', 'x']),
         (cli.amount, ['0', '0.1', '7'], ['nan', 'inf', '-1', 'x']),
         (cli.positive_int, ['1', '20'], ['0', '-1', '1.5', 'x']),
+        (cli.image_side, ['32', '1280'], ['1', '31', '-64', '1000000', 'x']),
+        (cli.seed, ['0', '4294967295'], ['-1', '4294967296', 'x']),
         (cli.device_name, ['cpu'], ['nope', 'cuda:99', '', 'cpu:x']),
     ],
 )

@@ -10,19 +10,20 @@ import csv
 import sys
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from mmengine.config import Config
 from rich.progress import track
 
 from mmspanet import cli
+from mmspanet.config_check import library_of
 from mmspanet.datasets.check import FAULTS, NOTES, Finding, Sample, check_sample, read_samples
 from mmspanet.datasets.paths import has_annotations, part_datasets
 from mmspanet.engine.processes import start_pool_worker
-from mmspanet.errors import InputError
+from mmspanet.errors import InputError, WorkerError
 from mmspanet.files import open_for_replacement
 
-SCOPES = ('mmdet', 'mmseg', 'mmpretrain')
 SHOWN = 5  # files of a kind
 
 
@@ -42,9 +43,7 @@ def look(cfg: Config, jobs: int | None) -> list[Finding]:
     findings: set[Finding] = set()
     samples: set[Sample] = set()
     places: list[str] = []
-    scope = cfg.get('default_scope')
-    if scope not in SCOPES:
-        raise InputError(f'The config needs a default_scope: one of {", ".join(SCOPES)}.')
+    scope = library_of(cfg)
     for part in ('train', 'val', 'test'):
         for place, dataset in part_datasets(cfg, part):
             read, found = read_samples(dataset, scope, has_annotations(cfg, part))
@@ -58,8 +57,14 @@ def look(cfg: Config, jobs: int | None) -> list[Finding]:
         raise InputError('The config has no data sets: there is nothing to look through.')
     with ProcessPoolExecutor(jobs, initializer=start_pool_worker) as pool:
         results = pool.map(check_sample, samples, chunksize=16)
-        for found in track(results, 'reading', total=len(samples)):
-            findings.update(found)
+        try:
+            for found in track(results, 'reading', total=len(samples)):
+                findings.update(found)
+        except BrokenProcessPool as error:
+            raise WorkerError(
+                "A process that reads files was killed, most likely by the system's memory limit: "
+                'lower --jobs.'
+            ) from error
     return sorted(findings, key=lambda finding: (finding.kind, finding.file, finding.detail))
 
 

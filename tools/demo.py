@@ -23,7 +23,6 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from mmspanet import cli
-from mmspanet.config_check import check_model
 from mmspanet.errors import InputError, WriteError
 from mmspanet.files import make_folder, write_bytes, write_text
 
@@ -134,14 +133,23 @@ class Results:
             self.write_image('maps', name, prediction.label_map)
 
 
+def check_aspect(image: np.ndarray) -> None:
+    """Refuse what the libraries can not resize to their models' input.
+
+    Raises:
+        ValueError: If an image is too long for its width, or too wide for its height.
+    """
+    short, long = sorted(image.shape[:2])
+    if long > LARGEST_ASPECT * short:
+        raise ValueError(f'{long} to {short} pixels: its sides are more than {LARGEST_ASPECT} to 1')
+
+
 def run_image(source: Source, predictor: 'Predictor', score: float, results: Results) -> bool:
     """Predict for one image; whether it could be read."""
     image = cv2.imread(str(source.path), cv2.IMREAD_COLOR)
     if image is None:
         return False
-    short, long = sorted(image.shape[:2])
-    if long > LARGEST_ASPECT * short:
-        raise ValueError(f'{long} to {short} pixels: its sides are more than {LARGEST_ASPECT} to 1')
+    check_aspect(image)
     prediction = predictor.predict(image, score)
     results.write_image('pictures', source.name, prediction.picture)
     results.write_map(Path(f'{source.name}.png'), prediction)
@@ -172,6 +180,7 @@ def run_video(
     writer = None
     try:
         for frame in frames(video):
+            check_aspect(frame)
             prediction = predictor.predict(frame, score)
             if writer is None:
                 size = prediction.picture.shape[1::-1]
@@ -241,8 +250,7 @@ def main() -> None:
 
     guard_process()
     sources = find_sources(args.input, args.out_dir)
-    cfg = cli.load_config(find_config(args.config), args.cfg_options)
-    check_model(cfg, args.config)
+    cfg = cli.load_model_config(find_config(args.config), args.cfg_options)
     if args.checkpoint is None:
         print(
             'no --checkpoint: the weights are random, and so are the predictions.', file=sys.stderr

@@ -7,6 +7,7 @@ from mmengine.config import Config, ConfigDict
 
 from mmspanet import cli
 from mmspanet.errors import InputError
+from mmspanet.files import make_folder
 
 
 def parse_args() -> argparse.Namespace:
@@ -15,10 +16,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='path or URL of the checkpoint')
     parser.add_argument(
         '--out',
+        type=Path,
         help='where predictions go: a .pkl file (detection, classification) '
         'or a folder of PNG maps (segmentation)',
     )
-    parser.add_argument('--show-dir', help='folder for pictures of the predictions')
+    parser.add_argument(
+        '--show-dir', type=cli.output_folder, help='folder for pictures of the predictions'
+    )
     parser.add_argument(
         '--deploy', action='store_true', help='fold the backbone into its faster deployed form'
     )
@@ -56,6 +60,22 @@ def augment(cfg: Config) -> None:
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
 
 
+def check_output(path: Path, segments: bool) -> None:
+    """Check that predictions can be written to a place.
+
+    Raises:
+        InputError: If it is no place for a .pkl file or, of a segmentor, no folder.
+        WriteError: If its folder can't be made.
+    """
+    if not segments and path.suffix not in ('.pkl', '.pickle'):
+        raise InputError(f'--out {path} must end in .pkl.')
+    try:
+        (cli.output_folder if segments else cli.output_file)(str(path))
+    except argparse.ArgumentTypeError as error:
+        raise InputError(f'--out {error}.') from error
+    make_folder(path if segments else path.parent)
+
+
 def test(args: argparse.Namespace) -> None:
     """Test a checkpoint, as the options say."""
     from mmengine.registry import METRICS
@@ -69,15 +89,16 @@ def test(args: argparse.Namespace) -> None:
     guard_process()
     cfg = cli.run_config(args)
     file = local_file(args.checkpoint)
-    segments = cfg.default_scope == 'mmseg'
-    if args.out and not segments and not args.out.endswith(('.pkl', '.pickle')):
-        raise InputError(f'--out {args.out} must end in .pkl.')
+    segments = cfg.get('default_scope') == 'mmseg'
+    if args.out:
+        check_output(args.out, segments)
     if args.out and segments:
-        cfg.test_evaluator.output_dir = args.out
+        cfg.test_evaluator.output_dir = str(args.out)
         cfg.test_evaluator.keep_results = True
     if args.show_dir:
+        make_folder(args.show_dir)
         # Absolute, since mmdet's hook puts a relative one below the work dir.
-        draw_pictures(cfg, str(Path(args.show_dir).absolute()))
+        draw_pictures(cfg, str(args.show_dir.absolute()))
     if args.deploy:
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='mmspanet.DeployHook')]
     if args.tta:
@@ -90,8 +111,10 @@ def test(args: argparse.Namespace) -> None:
     checkpoints.load(runner.model, file)
     if args.out and not segments:
         # MMDetection's own dump keeps masks run-length coded.
-        dump = 'DumpDetResults' if cfg.default_scope == 'mmdet' else 'DumpResults'
-        runner.test_evaluator.metrics.append(METRICS.build(dict(type=dump, out_file_path=args.out)))
+        dump = 'DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
+        runner.test_evaluator.metrics.append(
+            METRICS.build(dict(type=dump, out_file_path=str(args.out)))
+        )
     run.test(runner)
 
 

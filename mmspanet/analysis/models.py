@@ -79,7 +79,7 @@ def read_config(path: str) -> Config:
             not have it.
     """
     if '::' not in path:
-        return cli.load_config(path)
+        return cli.load_model_config(path)
     try:
         return get_config(path)
     except Exception as error:  # the hub raises plain exceptions of many kinds

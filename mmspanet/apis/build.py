@@ -6,6 +6,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
+from mmspanet.config_check import building_errors
 from mmspanet.engine.device import replace_sync_bn
 
 
@@ -20,6 +21,9 @@ def build_model(cfg: Config) -> Any:
 
     Returns:
         The model in training mode, its weights as the constructors leave them.
+
+    Raises:
+        InputError: If it can't be built.
     """
     init_default_scope(cfg.default_scope)
     settings = copy.deepcopy(cfg.model)
@@ -28,4 +32,5 @@ def build_model(cfg: Config) -> Any:
     replace_sync_bn(settings)
     if 'data_preprocessor' in cfg:
         settings.setdefault('data_preprocessor', cfg.data_preprocessor)
-    return MODELS.build(settings)
+    with building_errors('The model can not be built'):
+        return MODELS.build(settings)

@@ -10,7 +10,9 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from mmspanet.checkpoints import load
+from mmspanet.config_check import building_errors, library_of
 from mmspanet.datasets.meta import metainfo
+from mmspanet.datasets.paths import part_datasets
 from mmspanet.errors import InputError
 from mmspanet.models import find_spanetv2
 
@@ -182,11 +184,11 @@ def build_predictor(
     Raises:
         InputError: If the config is of no library that we know, or has no test data set.
     """
-    if cfg.get('default_scope') not in PREDICTORS:
-        raise InputError(f'The config needs a default_scope: one of {", ".join(PREDICTORS)}.')
-    if cfg.get('test_dataloader') is None:
+    library = library_of(cfg)
+    if not list(part_datasets(cfg, 'test')):
         raise InputError('The config needs a test_dataloader: its pipeline prepares the images.')
-    return PREDICTORS[cfg.default_scope](cfg, checkpoint, device)
+    with building_errors('The model can not be built'):
+        return PREDICTORS[library](cfg, checkpoint, device)
 
 
 def dataset_meta(cfg: Config) -> dict[str, Any]:

@@ -5,6 +5,7 @@ needs less, and with less there is no entry that grows when it is read.
 """
 
 import struct
+import zlib
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -25,6 +26,7 @@ class Entry:
     start: int
     size: int
     is_packed: bool
+    checksum: int  # CRC-32
 
 
 class Archive:
@@ -72,7 +74,23 @@ class Archive:
         start = entry.start + HEADER.size + name_size + extra_size
         if magic != b'PK\3\4' or start + entry.size > self._file_size:
             raise RefusedError(DAMAGED)
-        return Entry(start, entry.size, is_packed=False)
+        return Entry(start, entry.size, is_packed=False, checksum=entry.checksum)
+
+    def is_intact(self) -> bool:
+        """Whether all entries have the checksums that the directory says.
+
+        Raises:
+            RefusedError: See :meth:`find`.
+        """
+        return all(self._checksum(entry) == entry.checksum for entry in map(self.find, self.names))
+
+    def _checksum(self, entry: Entry) -> int:
+        self._file.seek(entry.start)
+        checksum, left = 0, entry.size
+        while left and (data := self._file.read(min(left, 1 << 20))):
+            checksum = zlib.crc32(data, checksum)
+            left -= len(data)
+        return checksum
 
     def _read(self, start: int, size: int) -> bytes:
         if not 0 <= start <= start + size <= self._file_size:
@@ -115,7 +133,7 @@ class Archive:
         if magic != b'PK\1\2' or name in self._headers:
             raise RefusedError(DAMAGED)
         is_packed = bool(method or flags & 1 or packed != size)
-        self._headers[name] = Entry(start, packed, is_packed)
+        self._headers[name] = Entry(start, packed, is_packed, fields[7])
         return ENTRY.size + name_size + extra_size + comment_size
 
 

@@ -108,6 +108,6 @@ def _mismatch_message(prefix: str, state_dict: Mapping[str, Any]) -> str:
     found = ', '.join(list(state_dict)[:3]) or 'no keys'
     return (
         f'The checkpoint fills nothing of this SPANetV2: under {prefix!r} no key has the name and '
-        f'shape of a parameter (it has {found}, ...). Check that it is of the same arch; to take '
+        f'shape of a parameter (it has {found}, ...): give one of the same arch, or, to take '
         "the backbone out of a whole model's file, give init_cfg prefix='backbone.'."
     )

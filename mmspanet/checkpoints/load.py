@@ -1,7 +1,7 @@
 """Loading a checkpoint into a model, all of it: the one way that every tool takes."""
 
 import re
-import zipfile
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from mmspanet.errors import CheckpointError
 
+from .archive import Archive
+from .pickles import RefusedError, printable
 from .reader import check_weights, read_checkpoint, read_state_dict
 from .sources import local_file
 
@@ -79,7 +81,7 @@ def fill(model: nn.Module, checkpoint: Mapping[str, Any], source: str | Path) ->
         kind, keys = ('lacks', missing) if missing else ('has beyond it', foreign)
         raise CheckpointError(
             f'{source} is of another model than the config: it {kind} {len(keys)} tensors, such '
-            f'as {keys[0]}.'
+            f'as {printable(keys[0])}.'
         )
 
 
@@ -100,20 +102,21 @@ def _load_into(
     except RuntimeError as error:
         *_, difference = str(error).splitlines()  # the last of those that differ in size
         raise CheckpointError(
-            f'{source} is of another model: {difference.strip()}{_head_width(inner, state_dict)}'
+            f'{source} is of another model: {difference.strip().rstrip(".")}'
+            f'{_head_width(inner, state_dict)}.'
         ) from error
 
 
 def _head_width(model: nn.Module, state_dict: Mapping[str, Tensor]) -> str:
-    """A sentence for UPerHeads of another width: the release has one of 320 and one of 512."""
+    """What to do about UPerHeads of another width: the release has one of 320 and one of 512."""
     weight = state_dict.get('decode_head.fpn_bottleneck.conv.weight')
     width = getattr(getattr(model, 'decode_head', None), 'channels', None)
     if weight is None or width in (None, weight.shape[0]):
         return ''
     found = weight.shape[0]
     return (
-        f' Its UPerHead is {found} channels wide, that of the config {width}: take the config '
-        f'whose name has h{found}, or --cfg-options model.decode_head.channels={found}.'
+        f'; its UPerHead is {found} channels wide, that of the config {width}, so take the config '
+        f'whose name has h{found}, or --cfg-options model.decode_head.channels={found}'
     )
 
 
@@ -152,7 +155,7 @@ def newest_whole_checkpoint(work_dir: str | Path) -> str | None:
 def is_whole(path: Path) -> bool:
     """Whether a checkpoint file is complete and passes its checksums."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (zipfile.BadZipFile, EOFError):
+        with open(path, 'rb') as file:
+            return Archive(file, path.stat().st_size).is_intact()
+    except (RefusedError, UnicodeDecodeError, struct.error):
         return False

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from mmspanet.garbage import collection_off
 
 MAX_INSTRUCTIONS = 1_000_000  # a training checkpoint has about 40 for each tensor
+MAX_DIMENSIONS = 32
 MAX_DEPTH = 64  # of lists in lists; MMEngine's files have 8
 OBJECT = 4096  # bytes that a tensor or array counts beside its data, which bounds their number
 ENTRY = 100  # bytes of an entry in a mapping
@@ -346,6 +347,8 @@ class Unpickler:
         return torch.device(kind) if index is None else torch.device(kind, _checked(index, int))
 
     def _ordered_dict(self, pairs: Any = ()) -> OrderedDict[Any, Any]:
+        if type(pairs) not in (list, tuple) or not all(type(p) in (list, tuple) for p in pairs):
+            raise TypeError('pairs')  # a tensor would be taken apart into as many as it has numbers
         self._spend(ENTRY * len(pairs))
         return OrderedDict((_checked_key(key), value) for key, value in pairs)
 
@@ -355,6 +358,8 @@ class Unpickler:
         return Counter(counts)
 
     def _set(self, members: Any = ()) -> set[Any]:
+        if type(members) not in (list, tuple):
+            raise TypeError('members')
         self._spend(ENTRY * len(members))
         return {_checked_key(member) for member in members}
 
@@ -640,7 +645,7 @@ def _checked_key(key: Any) -> Any:
 
 def _checked_sizes(sizes: Any) -> tuple[int, ...]:
     """Sizes, strides or an offset: few, and not negative."""
-    if type(sizes) not in (tuple, torch.Size) or len(sizes) > 32:
+    if type(sizes) not in (tuple, torch.Size) or len(sizes) > MAX_DIMENSIONS:
         raise TypeError('sizes')
     if not all(type(size) is int and 0 <= size < 1 << 60 for size in sizes):
         raise ValueError('sizes')

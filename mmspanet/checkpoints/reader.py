@@ -21,13 +21,20 @@ from torch import Tensor
 from mmspanet.errors import CheckpointError
 
 from .archive import Archive
-from .pickles import CUT_SHORT, DO_NOT_TRUST, RefusedError, Unpickler, printable
+from .pickles import CUT_SHORT, DO_NOT_TRUST, MAX_DIMENSIONS, RefusedError, Unpickler, printable
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
 BEST = r'(?s:.*[/\\])?best_[^/\\]+\.pth'  # as CheckpointHook names the best so far
 CONFIG_VALUES = 'config_values'  # in meta; see inert_meta
-LONGEST_CONFIG = 2**20  # characters; those of the libraries have some ten thousand
+MAX_HEADER = 4 << 20  # bytes of a safetensors file; a tensor takes about 100
+MOST_STEPS = 2**48  # of a training, far more than any has
+LONGEST_CONFIG = 2**18  # characters; those of the libraries have some ten thousand
+
+_BITS = (f'{sign}int{bits}' for sign in ('', 'u') for bits in range(1, 8))
+_NAMES = ('bits1x8', 'bits2x4', 'bits4x2', 'bits8', 'bits16', 'float4_e2m1fn_x2', *_BITS)
+UNUSUAL = {getattr(torch, name) for name in _NAMES if hasattr(torch, name)}
+"""Types that PyTorch can hold, but not compute with; which there are depends on its version."""
 
 Place = Callable[[torch.UntypedStorage, str], Any]
 """Moves a storage, given the device that it was saved from, as ``map_location`` says."""
@@ -48,17 +55,29 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         CheckpointError: If it is no checkpoint, is damaged, or would run or do anything when read.
     """
     checkpoint = read_file(path)
+    check_content(checkpoint, path)
+    return inert_meta(checkpoint)
+
+
+def check_content(checkpoint: object, path: str | Path) -> None:
+    """Check that what a file holds is a checkpoint: a mapping, and what describes it another.
+
+    Raises:
+        CheckpointError: If it is not.
+    """
     if not isinstance(checkpoint, dict):
         raise CheckpointError(
             f'The checkpoint {path} holds a {type(checkpoint).__name__} instead of weights by '
             'name: give one that a training or torch.save(model.state_dict(), path) wrote.'
         )
-    if not isinstance(checkpoint.get('meta', {}), dict):
-        raise CheckpointError(
-            f'The meta of the checkpoint {path} is a {type(checkpoint["meta"]).__name__} instead '
-            'of a mapping: have its author publish the weights alone.'
-        )
-    return inert_meta(checkpoint)
+    meta = checkpoint.get('meta')
+    described = meta.get('dataset_meta') if isinstance(meta, dict) else None
+    for name, value in (('meta', meta), ('dataset_meta', described)):
+        if not isinstance(value, dict | None):
+            raise CheckpointError(
+                f'The {name} of the checkpoint {path} is a {type(value).__name__} instead '
+                'of a mapping: have its author publish the weights alone.'
+            )
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
@@ -104,6 +123,8 @@ def _fault_of(weight: object) -> str | None:
         return f'is a {type(weight).__name__} instead of a tensor: give a state dict'
     if weight.layout != torch.strided or weight.is_quantized or weight.is_meta:
         return 'is sparse, quantized or empty: have its author convert it to a plain tensor'
+    if weight.dtype in UNUSUAL:
+        return f'is a {weight.dtype}, which no model here has: have its author convert it to floats'
     if weight.is_complex():
         return 'is complex, while the weights of all models here are real: give another checkpoint'
     if weight.is_floating_point() and not _is_finite(weight):
@@ -113,7 +134,7 @@ def _fault_of(weight: object) -> str | None:
 
 def _is_finite(weight: Tensor) -> bool:
     if weight.dtype.itemsize == 1:  # float8, which has no sum
-        weight = weight.float()
+        weight = weight.to(torch.bfloat16)
     # The sum of all is finite if each is, unless it overflows; that needs no mask in memory.
     return bool(weight.sum().isfinite()) or bool(weight.isfinite().all())
 
@@ -125,14 +146,16 @@ def check_resumable(checkpoint: dict[str, Any], path: str | Path) -> None:
         CheckpointError: Names what is missing or impossible, with the remedy.
     """
     meta = checkpoint.get('meta')
-    if meta is None or 'optimizer' not in checkpoint or 'message_hub' not in checkpoint:
+    optimizer, messages = checkpoint.get('optimizer'), checkpoint.get('message_hub')
+    if not all(isinstance(part, dict) for part in (meta, optimizer, messages)):
         raise CheckpointError(
             f'The checkpoint {path} holds no state of a training: start from its weights with '
             f'--cfg-options load_from={path}.'
         )
+    assert meta is not None
     for key in ('epoch', 'iter'):
         progress = meta.get(key)
-        if type(progress) is not int or progress < 0:
+        if type(progress) is not int or not 0 <= progress < MOST_STEPS:
             raise CheckpointError(
                 f'The checkpoint {path} says {key}={printable(repr(progress))}, which is no '
                 f'progress of a training: start from its weights with '
@@ -208,12 +231,21 @@ def read_file(source: str | Path | BinaryIO, place: Place | None = None) -> Any:
     """
     if not isinstance(source, str | os.PathLike):
         return _read_open_file(source, getattr(source, 'name', 'given'), place)
-    if not Path(source).is_file():
-        raise FileNotFoundError(
-            f'The checkpoint {source} does not exist: give the path of a .pth file or its URL.'
-        )
-    with open(source, 'rb') as file:
+    if not os.path.isfile(source):
+        raise FileNotFoundError(missing_file(source))
+    try:
+        file = open(source, 'rb')  # noqa: SIM115
+    except OSError as error:
+        raise CheckpointError(f'The checkpoint {source} can not be read: {error}.') from error
+    with file:
         return _read_open_file(file, source, place)
+
+
+def missing_file(source: str | Path) -> str:
+    """What to say where there is no file."""
+    if os.path.exists(source):
+        return f'The checkpoint {source} is no file: give the path of a .pth file or its URL.'
+    return f'The checkpoint {source} does not exist: give the path of a .pth file or its URL.'
 
 
 def _read_open_file(file: BinaryIO, name: object, place: Place | None) -> Any:
@@ -221,14 +253,14 @@ def _read_open_file(file: BinaryIO, name: object, place: Place | None) -> Any:
         return _read_any_kind(_whole(file), place or (lambda storage, _: storage))
     except RefusedError as refusal:
         raise CheckpointError(f'The checkpoint {name} {refusal}.') from refusal
-    except OSError:
-        raise
+    except OSError as error:
+        raise CheckpointError(f'The checkpoint {name} can not be read: {error}.') from error
     except MemoryError as error:
         raise CheckpointError(f'The checkpoint {name} does not fit into the memory.') from error
     except Exception as error:  # whatever a step of the interpreter says of garbage
         raise CheckpointError(
             f'The checkpoint {name} is damaged, or no file of weights: its pickle is garbage '
-            f'({type(error).__name__}). Copy it again or give another.'
+            f'({type(error).__name__}); copy it again or give another.'
         ) from error
 
 
@@ -380,6 +412,24 @@ def _is_safetensors(start: bytes, size: int) -> bool:
     return len(start) > 8 and start[8:9] == b'{' and int.from_bytes(start[:8], 'little') < size
 
 
+def _check_header(content: bytes) -> dict[str, Any]:
+    """Check how many tensors and dimensions there are, for which the library has no bounds."""
+    size = int.from_bytes(content[:8], 'little')
+    if size > MAX_HEADER:
+        raise RefusedError('is a safetensors file of too many tensors for a checkpoint')
+    header = json.loads(content[8 : 8 + size], object_pairs_hook=_without_repetition)
+    for tensor in header.values():
+        if len(tensor.get('shape', ())) > MAX_DIMENSIONS:
+            raise RefusedError(f'holds a tensor of more than {MAX_DIMENSIONS} dimensions')
+    return header
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise RefusedError('names a tensor twice: it is damaged, or made by hand')
+    return dict(pairs)
+
+
 def _read_safetensors(file: BinaryIO, place: Place) -> dict[str, Any]:
     try:
         from safetensors import SafetensorError
@@ -387,12 +437,14 @@ def _read_safetensors(file: BinaryIO, place: Place) -> dict[str, Any]:
     except ImportError as error:
         raise RefusedError('is a safetensors file: pip install safetensors to read it') from error
     content = file.read()
+    header = _check_header(content)
     try:
         weights = load_safetensors(content)
     except SafetensorError as error:
-        raise RefusedError(f'is a damaged safetensors file: copy it again ({error})') from error
-    size = int.from_bytes(content[:8], 'little')
-    metadata = json.loads(content[8 : 8 + size]).get('__metadata__') or {}
+        raise RefusedError(
+            f'is a damaged safetensors file: copy it again ({printable(str(error))})'
+        ) from error
+    metadata = header.get('__metadata__') or {}
     if 'dataset_meta' not in metadata:
         return weights
     return dict(meta=dict(dataset_meta=_dataset_meta(metadata['dataset_meta'])), state_dict=weights)

@@ -15,6 +15,7 @@ from mmspanet.errors import InputError
 
 from .download import download
 from .published import MEANINGS, PUBLISHED, Published, Status
+from .reader import missing_file
 
 SCHEME = 'spanetv2://'
 FOLDER = Path('checkpoints')
@@ -37,16 +38,17 @@ def local_file(source: str | Path) -> Path:
     if text.startswith(SCHEME):
         return _published_file(text)
     if text.startswith('file://'):
-        text = unquote(urlsplit(text).path)
+        parts = urlsplit(text)
+        if parts.netloc not in ('', 'localhost'):
+            raise InputError(f'{text} is of the host {parts.netloc}: give a path of this machine.')
+        text = unquote(parts.path)
     if text.startswith(('http://', 'https://')):
         path = cache_path(text)
         if not path.is_file():
             download(text, path)
         return path
-    if not Path(text).is_file():
-        raise InputError(
-            f'The checkpoint {source} does not exist: give the path of a .pth file or its URL.'
-        )
+    if not os.path.isfile(text):
+        raise InputError(missing_file(text))
     return Path(text)
 
 
@@ -54,8 +56,8 @@ def cache_path(url: str) -> Path:
     """The file that a URL is downloaded to: its name, behind a hash of the whole URL."""
     cache = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache')
     digest = hashlib.sha256(url.encode()).hexdigest()[:16]
-    name = Path(unquote(urlsplit(url).path)).name or 'checkpoint'
-    return cache / 'mmspanet' / 'checkpoints' / f'{digest}-{name[-100:]}'
+    name = re.sub(r'[^\w.-]', '_', urlsplit(url).path.rpartition('/')[2], flags=re.ASCII)
+    return cache / 'mmspanet' / 'checkpoints' / f'{digest}-{name[-100:] or "checkpoint"}'
 
 
 def find_local(entry: Published) -> Path | None:
@@ -101,7 +103,7 @@ def _published_file(source: str) -> Path:
         download(entry.url, path, entry.size)
     except InputError as error:
         raise InputError(
-            f'{error} Download it elsewhere, from {entry.page}, and {by_hand}; or train from '
-            'scratch with --cfg-options model.backbone.init_cfg=None.'
+            f'{str(error).rstrip(".")}: download it elsewhere, from {entry.page}, and '
+            f'{by_hand}; or train from scratch with --cfg-options model.backbone.init_cfg=None.'
         ) from error
     return path

@@ -11,7 +11,7 @@ from mmengine.config import ConfigDict
 from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
 
-from mmspanet.errors import InputError
+from mmspanet.config_check import building_errors
 
 from .coco import find_faults
 from .meta import metainfo
@@ -19,6 +19,7 @@ from .meta import metainfo
 IGNORE_LABEL = 255  # of segmentation maps: MMSegmentation's ignore_index
 
 EXIF_ORIENTATION = 0x0112
+MOST_PIXELS = 2**30  # of an image, as OpenCV has it
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,9 @@ def read_samples(
         place = Path(dataset.get('data_root', ''), dataset.get('ann_file', ''))
         kind = 'missing' if isinstance(error, FileNotFoundError) else 'malformed annotations'
         return [], [Finding(kind, place, str(error))]
-    except (AttributeError, KeyError, TypeError) as error:
-        raise InputError(f'The data set {dataset.get("type")} can not be built: {error}') from error
+    except (AttributeError, KeyError, TypeError):
+        with building_errors(f'The data set {dataset.get("type")} can not be built'):
+            raise
     infos = [built.get_data_info(i) for i in range(len(built))]
     classes = len(built.metainfo['classes'] or ())
     if scope == 'mmseg':
@@ -177,6 +179,10 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         with Image.open(path) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise ValueError(
+                    f'{image.width} x {image.height} pixels are more than OpenCV reads'
+                )
             yield image
     finally:
         Image.MAX_IMAGE_PIXELS = limit

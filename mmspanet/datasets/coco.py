@@ -65,13 +65,17 @@ def _finite(text: str) -> float:
 
 
 @collection_off()
-def is_sound(content: Any, with_masks: bool, annotated: bool = True) -> bool:
+def is_sound(
+    content: Any, with_masks: bool, annotated: bool = True, is_measured: bool = False
+) -> bool:
     """Whether skimmed content has nothing of :data:`STOPPING`; if in doubt, it has not.
 
     Args:
         content: What :func:`skim` returns.
         with_masks: Whether the segmentations are loaded.
         annotated: Whether there have to be annotations.
+        is_measured: Whether results are compared with the masks: pycocotools does not read
+            polygons of two points.
     """
     try:
         images = {entry['id']: (entry['height'], entry['width']) for entry in content['images']}
@@ -99,6 +103,11 @@ def is_sound(content: Any, with_masks: bool, annotated: bool = True) -> bool:
             and np.isfinite(np.fromiter(chain.from_iterable(boxes), float)).all()
             and (all(masks) or not with_masks)
             and _types(filter(None, masks)) <= {list, dict}
+            and not (
+                is_measured
+                and with_masks
+                and any(len(p) < 6 for mask in masks if type(mask) is list for p in mask)
+            )
             and not any(
                 is_wrong_rle(mask, images[image])
                 for mask, image in zip(masks, image_ids, strict=True)

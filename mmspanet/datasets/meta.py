@@ -5,6 +5,9 @@ from typing import Any
 from mmengine.config import ConfigDict
 from mmengine.registry import DATASETS
 
+from mmspanet.config_check import building_errors
+from mmspanet.errors import InputError
+
 
 def metainfo(dataset: ConfigDict, scope: str) -> dict[str, Any]:
     """The names and colors of a data set's classes, as its library takes them.
@@ -15,6 +18,14 @@ def metainfo(dataset: ConfigDict, scope: str) -> dict[str, Any]:
     Args:
         dataset: The data set's part of a config, without wrappers such as RepeatDataset.
         scope: ``default_scope`` of the config.
+
+    Raises:
+        InputError: If the library has no data set of that type, or it no such metainfo.
     """
+    name = dataset.get('type')
     with DATASETS.switch_scope_and_registry(scope) as registry:
-        return registry.get(dataset.type)._load_metainfo(dataset.get('metainfo'))
+        kind = registry.get(name) if isinstance(name, str) else None
+        if kind is None:
+            raise InputError(f'There is no data set {name!r} in {scope}.')
+        with building_errors(f'The data set {name} can not be built'):
+            return kind._load_metainfo(dataset.get('metainfo'))

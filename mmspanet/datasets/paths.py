@@ -99,18 +99,20 @@ def _check_coco(dataset: ConfigDict, place: str, annotated: bool) -> None:
         content = skim(path)
     except (ValueError, RecursionError):
         content = None
-    if not is_sound(content, loads_masks(dataset), annotated):
-        _refuse(dataset, path, annotated)
+    with_masks, is_measured = loads_masks(dataset), not place.startswith('train')
+    if not is_sound(content, with_masks, annotated, is_measured):
+        stopping = (*STOPPING, *(['degenerate polygon'] if with_masks and is_measured else []))
+        _refuse(dataset, path, annotated, stopping)
         content = skim(path)
     if 'classes' in (dataset.get('metainfo') or {}):
         names = [category['name'] for category in content['categories']]
         _check_classes(names, list(metainfo(dataset, 'mmdet')['classes']), path, place)
 
 
-def _refuse(dataset: ConfigDict, path: Path, annotated: bool) -> None:
+def _refuse(dataset: ConfigDict, path: Path, annotated: bool, stopping: tuple[str, ...]) -> None:
     """Name what stops a run, after a look at the whole of the annotations."""
     _, findings = read_coco(dataset, annotated)
-    found = [finding for finding in findings if finding.kind in STOPPING]
+    found = [finding for finding in findings if finding.kind in stopping]
     if found:
         more = f' (and {len(found) - 1} more)' if len(found) > 1 else ''
         raise InputError(

@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, Runner
 
 from mmspanet.checkpoints.load import fill
-from mmspanet.checkpoints.reader import inert_meta
+from mmspanet.checkpoints.reader import check_content, inert_meta
 from mmspanet.errors import DivergedError
 from mmspanet.models import find_spanetv2
 from mmspanet.registry import HOOKS
@@ -58,6 +58,7 @@ class CheckpointGuardHook(Hook):
             CheckpointError: If a run would go on, or be tested, with other weights than those of
                 the checkpoint.
         """
+        check_content(checkpoint, runner._load_from)
         inert_meta(checkpoint)
         is_training = isinstance(runner._train_loop, BaseLoop)
         if runner._resume or not is_training:

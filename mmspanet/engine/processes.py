@@ -29,6 +29,16 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
         os.kill(os.getpid(), number)
 
 
+def end_with_launcher() -> None:
+    """Have this process end with the torchrun that started it, if one did.
+
+    torchrun hands on the signals that it can. Of a SIGKILL nobody hears, and training would go on
+    without it; SIGTERM lets it save its state.
+    """
+    if 'TORCHELASTIC_RUN_ID' in os.environ:
+        die_with_parent(signal.SIGTERM)
+
+
 def start_pool_worker() -> None:
     """Prepare a process of a pool: it ends with its parent, and at SIGTERM without a word."""
     die_with_parent()

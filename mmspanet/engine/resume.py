@@ -10,7 +10,8 @@ from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from mmspanet.checkpoints.reader import CONFIG_VALUES
+from mmspanet.checkpoints.pickles import printable
+from mmspanet.checkpoints.reader import CONFIG_VALUES, check_resumable
 from mmspanet.errors import InputError
 from mmspanet.registry import HOOKS
 
@@ -48,6 +49,7 @@ class ResumeHook(Hook):
                     f'{runner._load_from} holds weights alone and no training to resume (it has '
                     f'no {key}): start from it with --cfg-options load_from=FILE, without --resume.'
                 )
+        check_resumable(checkpoint, runner._load_from)
         if not isinstance(runner.optim_wrapper, OptimWrapper):
             return  # several optimizers: MMEngine's way
         ours = runner.optim_wrapper.optimizer.param_groups
@@ -85,6 +87,7 @@ class ResumeHook(Hook):
                     yield self._says(f'param_scheduler.{i}.{key}', other.get(key), one.get(key))
 
     def _says(self, name: str, theirs: Any, ours: Any) -> str:
+        theirs = printable(str(theirs))
         if self.from_config:
             return f'{name} {ours} of the config, instead of {theirs} of the checkpoint'
         return (
@@ -174,7 +177,7 @@ def _settings(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> Itera
             if isinstance(after, tuple):
                 before = tuple(before)
             if before != after:
-                yield f'{key} {before} of the checkpoint, not {after} of the config'
+                yield f'{key} {printable(str(before))} of the checkpoint, not {after} of the config'
                 break
 
 

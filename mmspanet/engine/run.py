@@ -14,18 +14,13 @@ from mmengine.hooks import EMAHook, Hook
 from mmengine.registry import OPTIMIZERS
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from mmspanet.errors import (
-    CheckpointError,
-    DivergedError,
-    InputError,
-    Stopped,
-    WorkerError,
-    WriteError,
-)
+from mmspanet.config_check import building_errors
+from mmspanet.errors import InputError, Stopped, WorkerError
 from mmspanet.files import write_text
 
 from .hooks import EndWorkersHook
 
+BEGINNING = 'The run can not begin'
 SAVING_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # of launchers, and of Slurm's --signal
 
 
@@ -35,7 +30,7 @@ def build(cfg: Config) -> Runner:
     Raises:
         InputError: If the config can't be built.
     """
-    with _building_errors():
+    with building_errors(BEGINNING):
         _check_optimizer_type(cfg)
         runner = Runner.from_cfg(cfg)
         runner.register_hook(EndWorkersHook())
@@ -186,13 +181,28 @@ def _ending_errors(hook: _RunHook) -> Iterator[None]:
         _name_killed_worker(error)
         if hook.has_begun:
             raise
-        with _building_errors():
+        with building_errors(BEGINNING):
             raise
-    except Exception:
+    except Exception as error:
+        _name_unread_file(error)
         if hook.has_begun:
             raise
-        with _building_errors():
+        with building_errors(BEGINNING):
             raise
+
+
+def _name_unread_file(error: Exception) -> None:
+    """Raise InputError if a loader says that a file of the data is missing, or no image."""
+    if not isinstance(error, (AssertionError, FileNotFoundError)):
+        return
+    unread = re.search(
+        r"(?:failed to load image: |No such file or directory: ')([^'\n]+)", str(error)
+    )
+    if unread:
+        raise InputError(
+            f'The file {unread[1]} is missing or broken: python tools/check_data.py CONFIG lists '
+            'all that are.'
+        ) from error
 
 
 def _name_killed_worker(error: RuntimeError) -> None:
@@ -208,18 +218,3 @@ def _name_killed_worker(error: RuntimeError) -> None:
     raise WorkerError(
         f'A data loader worker was killed (signal: {reason}), {remedy}, and go on with --resume.'
     ) from error
-
-
-@contextmanager
-def _building_errors() -> Iterator[None]:
-    """What goes wrong before the first iteration is the config's or the machine's doing."""
-    try:
-        yield
-    except (CheckpointError, DivergedError, FileNotFoundError, InputError, WriteError):
-        raise
-    except Exception as error:
-        text = ' '.join(str(error).split()) or 'without a message'
-        raise InputError(
-            f'The run can not begin: {type(error).__name__}: {text[:600]} '
-            '(MMSPANET_TRACEBACK=1 shows where).'
-        ) from error

@@ -15,8 +15,10 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
+from dev.hostile_checkpoints import archived, genuine, overlapping_entries, saved
 from mmspanet.apis.build import build_model
 from mmspanet.checkpoints import load, load_backbone, newest_whole_checkpoint
+from mmspanet.checkpoints.load import is_whole
 from mmspanet.checkpoints.sources import cache_path, local_file
 from mmspanet.errors import CheckpointError, InputError
 
@@ -228,3 +230,23 @@ def test_resume_passes_damaged_checkpoints_over(tmp_path, capsys):
     (tmp_path / 'epoch_2.pth').write_bytes(b'')
     with pytest.raises(CheckpointError, match='All checkpoints in'):
         newest_whole_checkpoint(str(tmp_path))
+
+
+def test_a_whole_file_is_one_whose_parts_have_their_checksums(tmp_path):
+    """And that is looked at within bounds: no part is unpacked, none is read twice."""
+    path = tmp_path / 'file.pth'
+    data = saved(genuine())
+    path.write_bytes(data)
+    assert is_whole(path)
+    weight = data.index(torch.arange(6.0).numpy().tobytes())
+    for other in (
+        data[:-1],
+        data[: len(data) // 2],
+        data[:weight] + b'?' + data[weight + 1 :],
+        b'',
+        b'text',
+        archived(b'\x80\x02}.', zipfile.ZIP_DEFLATED),
+        overlapping_entries(),
+    ):
+        path.write_bytes(other)
+        assert not is_whole(path)

@@ -1,9 +1,11 @@
 """The reader gives what torch.load gives, runs nothing, and says in a sentence what a file is."""
 
 import io
+import os
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -332,6 +334,7 @@ def test_what_a_file_is_is_said(tmp_path, name):
         ({1: torch.ones(1)}, '1'),
         ({'a': 'text'}, 'str'),
         ({'a': torch.ones(1, dtype=torch.complex64)}, 'complex'),
+        ({'a': torch.empty(1, dtype=torch.bits8)}, 'bits8'),
         ({'a': torch.tensor([1.0, float('nan')])}, 'finite'),
         ({'a': torch.tensor([1.0, float('nan')]).to(torch.float8_e5m2)}, 'finite'),
         ({'a': torch.tensor([1.0, float('inf')]).half()}, 'finite'),
@@ -345,6 +348,21 @@ def test_weights_that_no_model_takes(tmp_path, state_dict, kind, is_bare):
     torch.save(state_dict if is_bare else dict(state_dict=state_dict), tmp_path / 'file.pth')
     with pytest.raises(CheckpointError, match=kind):
         read_state_dict(tmp_path / 'file.pth')
+
+
+def test_what_is_no_file_is_said(tmp_path):
+    os.mkfifo(tmp_path / 'pipe')
+    for path in (tmp_path, tmp_path / 'pipe', Path('/dev/zero')):
+        with pytest.raises(FileNotFoundError, match='is no file'):
+            read_checkpoint(path)
+    with pytest.raises(FileNotFoundError, match='does not exist'):
+        read_checkpoint('a' * 5000)
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='a file that can not be read')
+def test_a_file_that_can_not_be_read_is_said():
+    with pytest.raises(CheckpointError, match='can not be read'):
+        read_checkpoint('/proc/self/mem')
 
 
 def test_finite_weights_whose_sum_is_not(tmp_path):

@@ -57,6 +57,15 @@ IMAGES = {
 }
 
 
+def test_images_larger_than_opencv_reads(tmp_path, monkeypatch):
+    photo().save(tmp_path / 'a.png')
+    monkeypatch.setattr(check, 'MOST_PIXELS', WIDTH * HEIGHT)
+    assert check.check_image(tmp_path / 'a.png')[0] == []
+    monkeypatch.setattr(check, 'MOST_PIXELS', WIDTH * HEIGHT - 1)
+    ((finding,), size) = check.check_image(tmp_path / 'a.png')
+    assert (finding.kind, size) == ('broken image', None)
+
+
 @pytest.mark.parametrize('name', IMAGES)
 def test_images(tmp_path, name):
     transforms = pytest.importorskip('mmcv.transforms')

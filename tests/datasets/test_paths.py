@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mmengine.config import Config
 
 from mmspanet.datasets import coco as coco_format
+from mmspanet.datasets.coco import is_sound
 from mmspanet.datasets.paths import check_data
 from mmspanet.errors import InputError
 
@@ -186,6 +187,21 @@ def test_sound_annotations_pass(text, tmp_path):
 
 def test_boxes_alone_need_no_segmentation(tmp_path):
     check_data(mask_data(tmp_path, changed(segmentation=[]), with_mask=False), ('train',))
+
+
+def test_polygons_that_pycocotools_does_not_read_are_refused_where_it_measures():
+    content = dict(
+        images=[dict(id=1, file_name='a.jpg', width=9, height=9)],
+        annotations=[
+            dict(id=1, image_id=1, category_id=1, bbox=[1, 1, 5, 5], area=9, segmentation=[[1] * 4])
+        ],
+        categories=[dict(id=1, name='a')],
+    )
+    assert is_sound(content, with_masks=True)
+    assert is_sound(content, with_masks=False, is_measured=True)
+    assert not is_sound(content, with_masks=True, is_measured=True)
+    content['annotations'][0]['segmentation'] = [[1] * 6]
+    assert is_sound(content, with_masks=True, is_measured=True)
 
 
 def test_results_that_are_only_written_down_need_no_annotations(tmp_path):

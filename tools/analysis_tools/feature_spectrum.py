@@ -26,7 +26,10 @@ def parse_args() -> argparse.Namespace:
         help='mean over rings of equal radius (the default), or the half-diagonal of Park and Kim',
     )
     parser.add_argument(
-        '--blocks', metavar='REGEX', help='paths of the modules to look at, in all the models'
+        '--blocks',
+        type=cli.pattern,
+        metavar='REGEX',
+        help='paths of the modules to look at, in all the models',
     )
     cli.add_batch_size_option(parser, default=8)
     cli.add_seed_option(parser)

@@ -8,7 +8,6 @@ each box head and 100 in each mask head, the rule of the field's tables.
 
 import argparse
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmspanet import cli
@@ -29,12 +28,16 @@ SUMS = (
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='path of the config file')
-    parser.add_argument('--shape', nargs=2, type=int, metavar=('HEIGHT', 'WIDTH'), help='in pixels')
-    parser.add_argument('--depth', type=int, default=2, help='depth of the modules in the table')
+    parser.add_argument(
+        '--shape', nargs=2, type=cli.image_side, metavar=('HEIGHT', 'WIDTH'), help='in pixels'
+    )
+    parser.add_argument(
+        '--depth', type=cli.positive_int, default=2, help='depth of the modules in the table'
+    )
     parser.add_argument(
         '--deploy', action='store_true', help='of the backbone in its deployed form'
     )
-    parser.add_argument('--json', type=Path, help='write every module to this file')
+    parser.add_argument('--json', type=cli.output_file, help='write every module to this file')
     return parser.parse_args()
 
 
@@ -61,7 +64,7 @@ def main() -> None:
     from mmspanet.analysis.costs import count_config, default_shape
     from mmspanet.files import write_text
 
-    cfg = cli.load_config(args.config, None)
+    cfg = cli.load_model_config(args.config)
     shape = tuple(args.shape) if args.shape else default_shape(cfg)
     costs = count_config(cfg, shape, args.deploy)
     print(f'{args.config}: one image of {shape[0]} x {shape[1]} pixels')

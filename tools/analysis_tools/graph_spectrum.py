@@ -40,7 +40,7 @@ def parse_args() -> argparse.Namespace:
         '--image', type=Path, help='image for the model (default: a scene of Shapes)'
     )
     parser.add_argument(
-        '--image-size', type=cli.positive_int, help="side in pixels (default: the config's)"
+        '--image-size', type=cli.image_side, help="side in pixels (default: the config's)"
     )
     cli.add_seed_option(parser)
     cli.add_device_option(parser)

@@ -47,7 +47,9 @@ def parse_args() -> argparse.Namespace:
     cli.add_seed_option(parser)
     cli.add_device_option(parser)
     parser.add_argument(
-        '--out', type=Path, help='the page (default work_dirs/analysis/CONFIG_report.html)'
+        '--out',
+        type=cli.output_file,
+        help='the page (default work_dirs/analysis/CONFIG_report.html)',
     )
     return parser.parse_args()
 

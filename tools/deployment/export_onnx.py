@@ -19,6 +19,7 @@ from rich.console import Console
 
 from mmspanet import cli
 from mmspanet.errors import InputError
+from mmspanet.files import make_folder
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,13 +29,16 @@ def parse_args() -> argparse.Namespace:
         'checkpoint', nargs='?', help='path or URL of the checkpoint; without it, random weights'
     )
     parser.add_argument(
-        '--out', type=Path, default=Path('work_dirs/onnx'), help='folder of the .onnx files'
+        '--out',
+        type=cli.output_folder,
+        default=Path('work_dirs/onnx'),
+        help='folder of the .onnx files',
     )
     parser.add_argument('--part', choices=['model', 'backbone'], default='model', help='what')
     parser.add_argument(
         '--size',
         nargs=2,
-        type=int,
+        type=cli.image_side,
         metavar=('HEIGHT', 'WIDTH'),
         help='of the images, in pixels; the graph is for this size alone. Default: 800x1280 '
         '(detection), the crop (segmentation), the training size (classification)',
@@ -100,7 +104,7 @@ def main() -> None:
     check_environment()
     from mmspanet.deployment import export, parts
 
-    cfg = cli.load_config(args.config, args.cfg_options)
+    cfg = cli.load_model_config(args.config, args.cfg_options)
     size = tuple(args.size) if args.size else image_size(cfg)
     model = build(cfg, args.checkpoint)
     cut = parts.backbone_parts if args.part == 'backbone' else parts.model_parts
@@ -108,7 +112,7 @@ def main() -> None:
     parts.prepare(prepared, size)
     batches = (2, 3) if args.dynamic_batch else (1,)
     references = [cut(model, size, batch) for batch in batches]
-    args.out.mkdir(parents=True, exist_ok=True)
+    make_folder(args.out)
     for i, part in enumerate(cut(prepared, size, batches[0])):
         path = args.out / f'{Path(args.config).stem}_{part.name}_{size[0]}x{size[1]}.onnx'
         with Console(stderr=True).status(f'exporting {part.name}'):

@@ -5,7 +5,6 @@ file of the authors becomes one of mmpretrain's ImageClassifier.
 """
 
 import argparse
-from pathlib import Path
 
 from mmspanet import cli
 
@@ -13,7 +12,9 @@ from mmspanet import cli
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('checkpoint', help='path or URL of the file to read')
-    parser.add_argument('out', type=Path, help='file to write: NAME.pth or NAME.safetensors')
+    parser.add_argument(
+        'out', type=cli.output_file, help='file to write: NAME.pth or NAME.safetensors'
+    )
     parser.add_argument('--to', choices=['ours', 'authors'], required=True, help='layout to write')
     return parser.parse_args()
 

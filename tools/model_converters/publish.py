@@ -14,7 +14,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='path or URL of the checkpoint of a training run')
     parser.add_argument(
         'out',
-        type=Path,
+        type=cli.output_file,
         help='file to write, without the hash: NAME.pth or NAME.safetensors',
     )
     parser.add_argument(

@@ -7,6 +7,7 @@ from rich.progress import track
 from mmspanet.analysis.models import RANDOM
 from mmspanet.analysis.plotting import Drawing
 from mmspanet.analysis.subject import Subject
+from mmspanet.errors import InputError
 
 from . import feature_spectrum, grad_cam, mixer_figures, modulators, receptive_field, srf_gain
 from .blocks import find_blocks
@@ -80,9 +81,14 @@ def class_activations(subject: Subject, count: int, layer: str | None = None) ->
         subject: A classifier with its images.
         count: Number of images.
         layer: Path of a module in the backbone; by default the end of every stage.
+
+    Raises:
+        InputError: If the backbone has no such module.
     """
-    backbone = subject.model.backbone
-    layers = {layer: backbone.get_submodule(layer)} if layer else subject.stage_ends
+    modules = dict(subject.model.backbone.named_modules())
+    if layer and layer not in modules:
+        raise InputError(f'The backbone has no module {layer}: give a path such as stages.3.0.')
+    layers = {layer: modules[layer]} if layer else subject.stage_ends
     pictures, cams = [], []
     for picture, x in subject.some(count, 'Grad-CAM'):
         pictures.append(picture)
