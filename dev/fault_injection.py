@@ -27,7 +27,7 @@ import torch
 from kill_hook import MOMENTS
 from rich.progress import Progress
 
-from mmspanet import cli
+from mmspanet import cli, surroundings
 from mmspanet.checkpoints.load import is_whole
 from mmspanet.checkpoints.reader import read_state_dict
 from mmspanet.errors import InputError
@@ -246,7 +246,8 @@ def main() -> None:
     drill.seen['seconds'] = round(time.monotonic() - begun)
     for kind, count in drill.seen.items():
         print(f'{kind}: {count}')
-    (drill.work_dir / 'drill.json').write_text(json.dumps(drill.seen, indent=1))
+    record = dict(surroundings.record(), seen=drill.seen)
+    (drill.work_dir / 'drill.json').write_text(json.dumps(record, indent=1) + '\n')
 
 
 if __name__ == '__main__':

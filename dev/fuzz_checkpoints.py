@@ -20,14 +20,17 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from mmengine.logging import HistoryBuffer
 
 from dev.hostile_checkpoints import CODE, archived, genuine, saved
+from mmspanet import surroundings
 from mmspanet.checkpoints.pickles import CALLS, VALUES
 from mmspanet.checkpoints.reader import read_file
 from mmspanet.errors import CheckpointError
+from mmspanet.files import write_text
 
 BATCH = 500
 SLOW = 5.0  # seconds of processor time, far more than any small file needs
@@ -46,6 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or '').split('\n')[0])
     parser.add_argument('--files', type=int, default=10_000, help='how many to make')
     parser.add_argument('--seed', type=int, default=0, help='of the first; others follow')
+    parser.add_argument('--record', type=Path, help='JSON file for the counts')
     parser.add_argument('--batch', action='store_true', help=argparse.SUPPRESS)
     args = parser.parse_args()
     seeds = range(args.seed, args.seed + args.files)
@@ -57,6 +61,9 @@ def main() -> None:
         total += run_batch(start, min(BATCH, seeds.stop - start))
     for outcome, count in total.most_common():
         print(f'{count:7} {outcome}')
+    if args.record:
+        record = dict(surroundings.record(), files=args.files, outcomes=total)
+        write_text(args.record, json.dumps(record, indent=1) + '\n')
     sys.exit(any(outcome.startswith('VIOLATION') for outcome in total))
 
 
@@ -165,6 +172,8 @@ def mutated(sources: list[tuple[bytes, dict[str, bytes]]], chance: random.Random
     data, storages = chance.choice(sources)
     pieces = instructions(data)
     for _ in range(chance.choice([1, 1, 2, 3, 8])):
+        if not pieces:  # the only one was deleted
+            break
         at, to = sorted(chance.choices(range(len(pieces)), k=2))
         match chance.randrange(10):
             case 0:

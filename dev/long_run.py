@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from rich.progress import track
 
-from mmspanet import cli
+from mmspanet import cli, surroundings
 from mmspanet.models import SPANetV2
 
 ARCH = dict(
@@ -169,7 +169,8 @@ def main() -> None:
     figures = {kind: watch(kind, iterations) for kind, iterations in runs.items()}
     print(json.dumps(figures, indent=1))
     if args.out:
-        args.out.write_text(json.dumps(figures, indent=1))
+        record = dict(surroundings.record(), runs=figures)
+        args.out.write_text(json.dumps(record, indent=1) + '\n')
     failed = [f'{what} of {run}' for run in figures for what in grew(figures[run])]
     if failed:
         raise SystemExit(f'error: not flat: {", ".join(failed)}.')

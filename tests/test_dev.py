@@ -32,7 +32,7 @@ def test_long_run_names_what_grew(tmp_path, monkeypatch):
     with pytest.raises(SystemExit, match='memory of training, open files of training') as error:
         long_run.main()
     assert 'open files of inference' not in str(error.value)
-    figures = json.loads(out.read_text())
+    figures = json.loads(out.read_text())['runs']
     assert {kind: run_of['iterations'] for kind, run_of in figures.items()} == {
         'inference': 40,
         'training': 40,
@@ -70,7 +70,7 @@ def test_fault_injection(processes, tmp_path):
          '--processes', processes, '--work-dir', tmp_path / 'drill'],
         PORT=free_port(),
     )  # fmt: skip
-    seen = json.loads((tmp_path / 'drill' / 'drill.json').read_text())
+    seen = json.loads((tmp_path / 'drill' / 'drill.json').read_text())['seen']
     assert seen['kills survived'] == 2, log
     assert seen['newest checkpoints damaged'] == 1
     assert seen['final tensors equal bit for bit'] > 100
@@ -86,3 +86,17 @@ def test_fully_sharded_in_two_processes():
     )  # fmt: skip
     assert 'process 1 holds 52.1 M of 104.1 M' in log
     assert log.rstrip().endswith('equal')
+
+
+def test_answers_to_bad_input():
+    """A sample: no traceback, no crash, no code that ran, no status 0, one sentence."""
+    only = '(a garbled data.pkl|a NaN weight|object array|unknown model|--size 1 1): '
+    run(['-m', 'dev.bad_input_table', '--only', only, '--every', 3])
+
+
+def test_no_process_is_left(tmp_path):
+    """A SIGTERM and a SIGKILL of the main process, and a run that goes on to its end."""
+    run(['dev/kill_main.py', '--kills', 2, '--work-dir', tmp_path / 'kills'])
+    record = json.loads((tmp_path / 'kills/kill_main.json').read_text())
+    assert record['seen']['SIGTERM'] == record['seen']['SIGKILL'] == 1
+    assert record['seen']['processes left'] == 0

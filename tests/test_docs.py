@@ -50,6 +50,7 @@ def test_paths_and_modules_in_the_text_exist():
 def test_tables_are_those_of_the_records():
     pytest.importorskip('mmpretrain')
     from benchmarks import render as benchmarks
+    from dev import render as dev
     from projects import render as projects
 
     text = (ROOT / 'benchmarks/README.md').read_text()
@@ -57,6 +58,8 @@ def test_tables_are_those_of_the_records():
     assert benchmarks.page(text.replace('0.89', '0.59')) != text  # prose stays as it is
     for path, page in projects.pages().items():
         assert path.read_text() == page, 'run python -m projects.render'
+    for path, page in dev.pages().items():
+        assert path.read_text() == page, 'run python -m dev.render'
 
 
 def test_the_table_of_checkpoints_is_that_of_the_code():
