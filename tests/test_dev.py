@@ -90,8 +90,8 @@ def test_fully_sharded_in_two_processes():
 
 def test_answers_to_bad_input():
     """A sample: no traceback, no crash, no code that ran, no status 0, one sentence."""
-    only = '(a garbled data.pkl|a NaN weight|object array|unknown model|--size 1 1): '
-    run(['-m', 'dev.bad_input_table', '--only', only, '--every', 3])
+    only = '(a garbled data.pkl|object array|--size 1 1): (test|publish|export_onnx)$'
+    run(['-m', 'dev.bad_input_table', '--only', only])
 
 
 def test_no_process_is_left(tmp_path):
