@@ -18,19 +18,10 @@ import torch
 from tabulate import tabulate
 from torch import Tensor, nn
 
-from benchmarks.models import deployed, directions, ours, training_step
+from benchmarks.models import deployed, directions, hornet, ours, training_step
 from benchmarks.timing import seconds, surroundings
 
 DTYPES = dict(fp32=torch.float32, fp16=torch.float16, bf16=torch.bfloat16)
-
-
-def hornet() -> nn.Module:
-    """HorNet-T with global filters, MMPretrain's."""
-    import mmpretrain.models
-    from mmengine.registry import init_default_scope
-
-    init_default_scope('mmpretrain')
-    return mmpretrain.models.HorNet('tiny-gf', out_indices=(0, 1, 2, 3))
 
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
@@ -38,7 +29,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     'SPANetV2-S18-hybrid': lambda: ours('s18-hybrid'),
     'ConvFormer-S18': lambda: timm.create_model('convformer_s18', features_only=True),
     'CAFormer-S18': lambda: timm.create_model('caformer_s18', features_only=True),
-    'HorNet-T-GF': hornet,
+    'HorNet-T-GF': partial(hornet, 'hornet_t_gf'),
     'ConvNeXt-T': lambda: timm.create_model('convnext_tiny', features_only=True),
 }
 

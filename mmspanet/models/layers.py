@@ -41,7 +41,7 @@ class PointwiseLinear(nn.Linear):
 
     Where it is not trained, the product is taken as a 1x1 convolution on CPUs, which oneDNN runs
     at up to twice the speed. In training it is a matrix product, since the gradient of a weight
-    is one, too: oneDNN's own takes up to 30 times as long in bfloat16.
+    is one, too: oneDNN's own takes several times as long in bfloat16.
 
     Args:
         in_channels: Channels C of the input.

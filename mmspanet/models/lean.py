@@ -6,7 +6,7 @@ costs a pass over memory that was spent on keeping them before. The forward pass
 the step's docstring; the modules have it written out, for every other use (:func:`applies`).
 
 Maps are (B, C, H, W) tensors in channels_last memory. Under autocast a step has the type of its
-first map, which a convolution has made, and its weights are cast to that. Gradients of second
+first map, which a product has made, and its weights are cast to that. Gradients of second
 order are an error.
 """
 

@@ -49,7 +49,7 @@ def test_a_model_comes_back_as_it_was(saved):
 def test_the_card_claims_no_license(saved):
     card = ModelCard.load(saved[1] / 'README.md')
     assert card.data.license == 'unknown'
-    assert card.data.library_name == 'mmspanet'
+    assert card.data.to_dict()['library_name'] == 'mmspanet'
     assert 'from_pretrained' in card.text
 
 

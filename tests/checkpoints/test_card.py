@@ -50,7 +50,8 @@ def test_published_and_measured_figures_are_told_apart(command, tmp_path):
         'top-1 (measured)': 83.37,
     }
     assert card.data.license == 'unknown'
-    assert (card.data.library_name, card.data.pipeline_tag) == ('mmspanet', 'image-classification')
+    data = card.data.to_dict()
+    assert (data['library_name'], data['pipeline_tag']) == ('mmspanet', 'image-classification')
     assert 'spanetv2' in card.data.tags
 
 
