@@ -8,7 +8,7 @@ from mmengine.config import Config, ConfigDict
 from mmspanet.engine.processes import is_first_process
 from mmspanet.errors import InputError
 
-from .check import loads_masks, read_coco
+from .check import FAULTS, Finding, check_sample, loads_masks, read_coco, read_samples
 from .coco import STOPPING, classes_as_numbered, is_sound, skim
 from .meta import metainfo
 
@@ -41,6 +41,23 @@ def check_data(cfg: Config, parts: tuple[str, ...]) -> None:
                     raise InputError(f'{path} ({place}.{setting}) is an empty folder.')
             if dataset.get('type') in ('CocoDataset', 'mmdet.CocoDataset'):
                 _check_coco(dataset, place, has_annotations(cfg, part))
+
+
+def broken_label_map(cfg: Config) -> Finding | None:
+    """The first fault of the images and label maps that a segmentor trains and validates on.
+
+    All of them are read until there is one: for the time after a run that has failed.
+    """
+    if cfg.get('default_scope') != 'mmseg':
+        return None
+    for part in ('train', 'val', 'test'):
+        for _, dataset in part_datasets(cfg, part):
+            samples, _ = read_samples(dataset, 'mmseg')
+            for sample in samples:
+                for finding in check_sample(sample):
+                    if finding.kind in FAULTS:
+                        return finding
+    return None
 
 
 def part_datasets(cfg: Config, part: str) -> Iterator[tuple[str, ConfigDict]]:

@@ -15,12 +15,18 @@ from mmengine.registry import OPTIMIZERS
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmspanet.config_check import building_errors
+from mmspanet.datasets.paths import broken_label_map
 from mmspanet.errors import InputError, Stopped, WorkerError
 from mmspanet.files import write_text
 
 from .hooks import EndWorkersHook
 
 BEGINNING = 'The run can not begin'
+# How crops, losses, metrics and image readers fail at a label map that does not fit.
+LABEL_MAP_ERRORS = re.compile(
+    r'shape of the mask|size mismatch|out of bounds|spatial targets|UnidentifiedImage'
+    r'|truncated|broken PNG|device-side assert|invalid for input of size|size of tensor|image file|out of range'
+)
 SAVING_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # of launchers, and of Slurm's --signal
 
 
@@ -59,7 +65,7 @@ def train(runner: Runner, save_on_signal: bool = False) -> None:
     """
     hook = _RunHook()
     runner.register_hook(hook, priority='LOWEST')  # when checkpoints and schedules are done
-    with _ending_errors(hook), _asked_by_signals(hook, save_on_signal):
+    with _ending_errors(runner, hook), _asked_by_signals(hook, save_on_signal):
         runner.train()
 
 
@@ -72,7 +78,7 @@ def test(runner: Runner) -> dict[str, float]:
     """
     hook = _RunHook()
     runner.register_hook(hook, priority='LOWEST')
-    with _ending_errors(hook):
+    with _ending_errors(runner, hook):
         return runner.test()
 
 
@@ -174,17 +180,15 @@ def _asked_by_signals(hook: _RunHook, save_on_signal: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _ending_errors(hook: _RunHook) -> Iterator[None]:
+def _ending_errors(runner: Runner, hook: _RunHook) -> Iterator[None]:
     try:
         yield
-    except RuntimeError as error:
-        _name_killed_worker(error)
-        if hook.has_begun:
-            raise
-        with building_errors(BEGINNING):
-            raise
+    except (InputError, Stopped):
+        raise
     except Exception as error:
+        _name_killed_worker(error)
         _name_unread_file(error)
+        _name_label_map(error, runner.cfg)
         if hook.has_begun:
             raise
         with building_errors(BEGINNING):
@@ -205,8 +209,22 @@ def _name_unread_file(error: Exception) -> None:
         ) from error
 
 
-def _name_killed_worker(error: RuntimeError) -> None:
+def _name_label_map(error: Exception, cfg: Config) -> None:
+    """Raise InputError if a run failed as it does at a broken label map, and there is one."""
+    if not LABEL_MAP_ERRORS.search(f'{type(error).__name__}: {error}'):
+        return
+    fault = broken_label_map(cfg)
+    if fault is not None:
+        raise InputError(
+            f'{fault.file} has a fault, {fault.kind}: {fault.detail}; python '
+            'tools/check_data.py CONFIG lists all that have one.'
+        ) from error
+
+
+def _name_killed_worker(error: Exception) -> None:
     """Raise WorkerError if PyTorch says that a worker of a data loader is no more."""
+    if not isinstance(error, RuntimeError):
+        return
     killed = re.search(r'DataLoader worker \(pid.*?\) (?:is killed by signal: ([\w ]+)|exited un)',
                        str(error))  # fmt: skip
     if not killed:
