@@ -25,7 +25,8 @@ BEGINNING = 'The run can not begin'
 # How crops, losses, metrics and image readers fail at a label map that does not fit.
 LABEL_MAP_ERRORS = re.compile(
     r'shape of the mask|size mismatch|out of bounds|spatial targets|UnidentifiedImage'
-    r'|truncated|broken PNG|device-side assert|invalid for input of size|size of tensor|image file|out of range'
+    r'|truncated|broken PNG|image file|device-side assert|invalid for input of size'
+    r'|size of tensor|out of range'
 )
 SAVING_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # of launchers, and of Slurm's --signal
 
