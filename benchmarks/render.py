@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import tables
-from dev.pages import fill
+from benchmarks.pages import fill
 
 FOLDER = Path(__file__).parent
 # Name of a place in the README: the record of its table, and what makes the table of it.

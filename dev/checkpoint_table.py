@@ -5,7 +5,7 @@ python -m dev.checkpoint_table
 
 from pathlib import Path
 
-from dev.pages import fill
+from benchmarks.pages import fill
 from mmspanet.checkpoints.published import MEANINGS, PUBLISHED, Published
 
 ROOT = Path(__file__).parents[1]

@@ -6,8 +6,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from benchmarks.pages import fill
 from benchmarks.tables import markdown
-from dev.pages import fill
 
 ROOT = Path(__file__).parents[1]
 RECORDS = Path(__file__).parent / 'records'

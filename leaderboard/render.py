@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jinja2 import Environment
 
-from dev.pages import fill
+from benchmarks.pages import fill
 from leaderboard import config_pages
 from leaderboard.findings import findings
 from leaderboard.markdown import markdown

@@ -140,7 +140,7 @@ class KeysAndValues(argparse.Action):
 def run_config(args: argparse.Namespace) -> 'Config':
     """Read the config of a run, given the arguments of :func:`add_run_options`."""
     from mmspanet.config_check import check_launcher, check_model, check_numbers, check_scope
-    from mmspanet.engine.processes import end_with_launcher
+    from mmspanet.processes import end_with_launcher
 
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))  # where MMEngine reads it
     check_launcher(args.launcher)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dev.pages import fill
+from benchmarks.pages import fill
 from mmspanet.analysis.tables import read_csv
 from projects.shape_bias import shape_bias
 from projects.shape_bias.shape_bias import CueRun

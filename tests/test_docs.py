@@ -71,7 +71,7 @@ def test_the_table_of_checkpoints_is_that_of_the_code():
 
 
 def test_a_table_is_written_between_its_marks_and_nowhere_else():
-    from dev.pages import fill
+    from benchmarks.pages import fill
 
     page = 'a\n<!-- table: t -->\nold\n<!-- end -->\nb\n<!-- table: u -->\n<!-- end -->\n'
     assert fill(page, 't', 'new\n') == page.replace('old', 'new')

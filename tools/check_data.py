@@ -20,9 +20,9 @@ from mmspanet import cli
 from mmspanet.config_check import library_of
 from mmspanet.datasets.check import FAULTS, NOTES, Finding, Sample, check_sample, read_samples
 from mmspanet.datasets.paths import has_annotations, part_datasets
-from mmspanet.engine.processes import start_pool_worker
 from mmspanet.errors import InputError, WorkerError
 from mmspanet.files import open_for_replacement
+from mmspanet.processes import start_pool_worker
 
 SHOWN = 5  # files of a kind
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 
-from mmspanet.engine.processes import is_first_process
 from mmspanet.errors import InputError
+from mmspanet.processes import is_first_process
 
 from .check import FAULTS, Finding, check_sample, loads_masks, read_coco, read_samples
 from .coco import STOPPING, classes_as_numbered, is_sound, skim

@@ -16,9 +16,8 @@ from mmspanet.checkpoints.load import fill
 from mmspanet.checkpoints.reader import check_content, inert_meta
 from mmspanet.errors import DivergedError
 from mmspanet.models import find_spanetv2
+from mmspanet.processes import start_loader_worker
 from mmspanet.registry import HOOKS
-
-from .processes import start_loader_worker
 
 
 @HOOKS.register_module()

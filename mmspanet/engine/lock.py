@@ -9,8 +9,7 @@ from typing import Any
 
 from mmspanet import files
 from mmspanet.errors import InputError
-
-from .processes import is_first_process
+from mmspanet.processes import is_first_process
 
 NAME = '.training.lock'
 

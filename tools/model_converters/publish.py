@@ -49,7 +49,7 @@ def main() -> None:
     published = publish(given, args.out)
     print(published)
     if args.card:
-        from mmspanet.checkpoints.card import measured_with, model_card
+        from mmspanet.apis.card import measured_with, model_card
 
         config = Path(args.card).stem
         measured = measured_with([given, published], config, args.record)

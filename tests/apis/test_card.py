@@ -78,7 +78,7 @@ def test_the_code_of_a_card_loads_the_file(command, tmp_path, monkeypatch):
 
 
 def test_a_card_of_a_detector_has_its_figures_and_no_timm(tmp_path, monkeypatch):
-    from mmspanet.checkpoints.card import model_card
+    from mmspanet.apis.card import model_card
 
     name = 'mask-rcnn_spanetv2-s18-pure_fpn_4xb2-amp-ms-crop-3x_coco'
     (tmp_path / 'README.md').write_text(model_card(tmp_path / 'a.pth', name, ROOT / 'configs', {}))

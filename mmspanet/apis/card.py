@@ -5,11 +5,11 @@ from pathlib import Path
 import yaml
 from huggingface_hub import EvalResult, ModelCardData
 
-from mmspanet.apis.config_files import metrics_of, read_models
+from mmspanet.checkpoints.publish import file_hash
+from mmspanet.checkpoints.published import PUBLISHED
 from mmspanet.errors import InputError
 
-from .publish import file_hash
-from .published import PUBLISHED
+from .config_files import metrics_of, read_models
 
 UNKNOWN = 'unknown'  # as Hugging Face has it, too
 TASKS = dict(cls='image-classification', det='object-detection', seg='image-segmentation')
