@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from .layers import pointwise
+from .layers import PointwiseLinear, StarReLU, pointwise
 
 aten = torch.ops.aten
 
@@ -34,6 +34,27 @@ def applies(module: nn.Module) -> bool:
         and not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()
     )
+
+
+def star_relu_linear(x: Tensor, act: StarReLU, linear: PointwiseLinear) -> Tensor:
+    """Y = W StarReLU(x), of (B, 4C, H, W) to (B, C, H, W)."""
+    if applies(linear):
+        return StarReLULinear.apply(x, act.scale, act.bias, linear.weight)
+    return linear(act(x))
+
+
+def gated_linear(q: Tensor, m: Tensor, linear: PointwiseLinear) -> Tensor:
+    """Y = W (GELU(q) m), of maps (B, C, H, W)."""
+    if applies(linear):
+        return GatedLinear.apply(q, m, linear.weight)
+    return linear(F.gelu(q) * m)
+
+
+def norm_gelu_linear(x: Tensor, norm: nn.GroupNorm, linear: PointwiseLinear) -> Tensor:
+    """M = W GELU(GN(x)), of (B, 2C, H, W) to (B, C, H, W)."""
+    if applies(linear):
+        return NormGELULinear.apply(x, norm.weight, norm.bias, norm.eps, linear.weight)
+    return linear(F.gelu(norm(x)))
 
 
 class _Step(torch.autograd.Function):

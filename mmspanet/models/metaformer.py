@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from . import lean
 from .layers import DropPath, LayerNorm2d, PointwiseLinear, StarReLU
+from .lean import star_relu_linear
 
 
 class Stem(nn.Module):
@@ -55,11 +55,7 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix the channels of (B, C, H, W)."""
-        x = self.fc1(x)
-        if lean.applies(self):
-            act = self.act
-            return lean.StarReLULinear.apply(x, act.scale, act.bias, self.fc2.weight)
-        return self.fc2(self.act(x))
+        return star_relu_linear(self.fc1(x), self.act, self.fc2)
 
 
 class MetaFormerBlock(nn.Module):

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmspanet.registry import MODELS
 
-from . import lean
 from .layers import PointwiseLinear
+from .lean import gated_linear, norm_gelu_linear
 from .srf import ScaledSpectralRescalingFilter, SpectralRescalingFilter
 
 
@@ -69,9 +68,7 @@ class SPAM(nn.Module):
         u = self.multi_kernel(self.context(x))
         s = self.srf(u)
         m = self.modulator(s)
-        if lean.applies(self):
-            return lean.GatedLinear.apply(q, m, self.proj.weight)
-        return self.proj(F.gelu(q) * m)
+        return gated_linear(q, m, self.proj)  # Wo (GELU(q) m)
 
     def multi_kernel(self, context: Tensor) -> Tensor:
         """Convolve each head of the context, (B, C, H, W), with a kernel of its own size."""
@@ -80,12 +77,7 @@ class SPAM(nn.Module):
 
     def modulator(self, s: Tensor) -> Tensor:
         """Mix the filtered context s, (B, C, H, W), into the modulator m of the same shape."""
-        e, norm = self.expand(s), self.norm
-        if lean.applies(self):
-            return lean.NormGELULinear.apply(
-                e, norm.weight, norm.bias, norm.eps, self.reduce.weight
-            )
-        return self.reduce(F.gelu(norm(e)))
+        return norm_gelu_linear(self.expand(s), self.norm, self.reduce)  # P2 GELU(GN(P1 s))
 
     def expand(self, s: Tensor) -> Tensor:
         """P1: (B, C, H, W) -> (B, 2C, H, W)."""
