@@ -5,45 +5,16 @@ segmentation, maps of class indexes as PNG to OUT_DIR/maps, each under its input
 """
 
 import argparse
-import json
-import os
 import sys
-import traceback
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
-from glob import glob
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
 from mmspanet import cli
-from mmspanet.errors import InputError, WriteError
-from mmspanet.files import make_folder, write_bytes, write_text
-
-if TYPE_CHECKING:
-    from mmspanet.apis.inference import Prediction, Predictor
-
-IMAGES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
-LARGEST_ASPECT = 100  # beyond, the libraries resize to nothing, or to gigabytes
-VIDEOS = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.webm')
-
-
-@dataclass
-class Source:
-    """An image or a video, and its name below the output folders."""
-
-    path: Path
-    name: Path
-
-    @property
-    def is_video(self) -> bool:
-        return self.path.suffix.lower() in VIDEOS
+from mmspanet.media import find_sources, run
 
 
 def parse_args() -> argparse.Namespace:
@@ -75,171 +46,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def find_sources(inputs: list[str], out_dir: Path) -> list[Source]:
-    """Every image and video that the arguments name, with names that are told apart.
-
-    Raises:
-        InputError: If an argument names none.
-    """
-    found: list[Path] = []
-    for name in inputs:
-        matches = (
-            [Path(name)] if Path(name).exists() else sorted(map(Path, glob(name, recursive=True)))
-        )
-        files = [file for match in matches for file in _files(match, out_dir)]
-        if not files:
-            raise InputError(
-                f'{name} names no image and no video: give files that end in '
-                f'{" ".join((*IMAGES, *VIDEOS))}, a folder of them, or a quoted glob.'
-            )
-        found += files
-    folder = os.path.commonpath([os.path.abspath(path.parent) for path in found])
-    return [Source(path, Path(os.path.relpath(path, folder))) for path in dict.fromkeys(found)]
-
-
-def _files(path: Path, out_dir: Path) -> list[Path]:
-    """The file itself, or those in a folder other than the results of an earlier run."""
-    files = [path] if path.is_file() else sorted(path.rglob('*'))
-    return [
-        file
-        for file in files
-        if file.suffix.lower() in (*IMAGES, *VIDEOS)
-        and file.is_file()
-        and out_dir.resolve() not in file.resolve().parents
-    ]
-
-
-class Results:
-    """The folders that a run writes."""
-
-    def __init__(self, out_dir: Path):
-        self.out_dir = out_dir
-
-    def place(self, folder: str, name: Path) -> Path:
-        """The path of a result, its folder made."""
-        path = self.out_dir / folder / name
-        make_folder(path.parent)
-        return path
-
-    def write_json(self, name: Path, record: dict) -> None:
-        write_text(self.place('predictions', Path(f'{name}.json')), json.dumps(record))
-
-    def write_image(self, folder: str, name: Path, image: np.ndarray) -> None:
-        path = self.place(folder, name)
-        write_bytes(path, cv2.imencode(path.suffix, image)[1].tobytes())
-
-    def write_map(self, name: Path, prediction: 'Prediction') -> None:
-        if prediction.label_map is not None:
-            self.write_image('maps', name, prediction.label_map)
-
-
-def check_aspect(image: np.ndarray) -> None:
-    """Refuse what the libraries can not resize to their models' input.
-
-    Raises:
-        ValueError: If an image is too long for its width, or too wide for its height.
-    """
-    short, long = sorted(image.shape[:2])
-    if long > LARGEST_ASPECT * short:
-        raise ValueError(f'{long} to {short} pixels: its sides are more than {LARGEST_ASPECT} to 1')
-
-
-def run_image(source: Source, predictor: 'Predictor', score: float, results: Results) -> bool:
-    """Predict for one image; whether it could be read."""
-    image = cv2.imread(str(source.path), cv2.IMREAD_COLOR)
-    if image is None:
-        return False
-    check_aspect(image)
-    prediction = predictor.predict(image, score)
-    results.write_image('pictures', source.name, prediction.picture)
-    results.write_map(Path(f'{source.name}.png'), prediction)
-    record = dict(image=str(source.path), height=image.shape[0], width=image.shape[1])
-    results.write_json(source.name, record | prediction.record)
-    return True
-
-
-def frames(video: cv2.VideoCapture) -> Iterator[np.ndarray]:
-    while True:
-        is_frame, frame = video.read()
-        if not is_frame:
-            return
-        yield frame
-
-
-def run_video(
-    source: Source, predictor: 'Predictor', score: float, results: Results, progress: Progress
-) -> bool:
-    """Predict for every frame of a video, and write a video; whether it could be read."""
-    video = cv2.VideoCapture(str(source.path))
-    rate = video.get(cv2.CAP_PROP_FPS) or 25.0
-    task = progress.add_task(source.name.name, total=video.get(cv2.CAP_PROP_FRAME_COUNT))
-    name = source.name if source.name.suffix == '.mp4' else Path(f'{source.name}.mp4')
-    place = results.place('pictures', name)
-    temporary = place.with_name(f'.{place.stem}.part.mp4')
-    records: list[dict] = []
-    writer = None
-    try:
-        for frame in frames(video):
-            check_aspect(frame)
-            prediction = predictor.predict(frame, score)
-            if writer is None:
-                size = prediction.picture.shape[1::-1]
-                code = cv2.VideoWriter.fourcc(*'mp4v')
-                writer = cv2.VideoWriter(str(temporary), code, rate, size)
-                if not writer.isOpened():
-                    raise WriteError(f'{place} could not be opened: check the disk.')
-            writer.write(prediction.picture)
-            results.write_map(source.name / f'{len(records):06}.png', prediction)
-            records.append(dict(frame=len(records)) | prediction.record)
-            progress.advance(task)
-    finally:
-        video.release()
-        if writer is not None:
-            writer.release()
-        if sys.exc_info()[0] is not None:
-            temporary.unlink(missing_ok=True)
-    if records:
-        os.replace(temporary, place)
-        results.write_json(source.name, dict(video=str(source.path), fps=rate, frames=records))
-    return bool(records)
-
-
-def fault_in(source: Source, run_one: Callable[[], bool]) -> str | None:
-    """Run one source; its name and the reason if that can't be done, else None."""
-    try:
-        return None if run_one() else str(source.path)
-    except (InputError, WriteError):
-        raise  # of the options or the disk, and so of all sources
-    except Exception as error:  # an image that a library refuses, for a reason of its own
-        if os.environ.get('MMSPANET_TRACEBACK') == '1':
-            traceback.print_exc()
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return f'{source.path} ({reason[:200]})'
-
-
-def run(sources: list[Source], predictor: 'Predictor', score: float, out_dir: Path) -> None:
-    """Predict for every source.
-
-    Raises:
-        InputError: At the end, if there were files that could not be read.
-    """
-    results = Results(out_dir)
-    unread = []
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        for source in progress.track(sources, description='files'):
-            if source.is_video:
-                run_one = partial(run_video, source, predictor, score, results, progress)
-            else:
-                run_one = partial(run_image, source, predictor, score, results)
-            fault = fault_in(source, run_one)
-            if fault is not None:
-                unread.append(fault)
-    print(f'{len(sources) - len(unread)} of {len(sources)} files done: see {out_dir}')
-    if unread:
-        raise InputError(f'These files could not be read: {" ".join(unread)}')
-
-
 def main() -> None:
     args = parse_args()
     from mmengine.logging import MMLogger
@@ -260,7 +66,13 @@ def main() -> None:
     predictor = build_predictor(cfg, args.checkpoint, args.device)
     if args.deploy:
         predictor.switch_to_deploy()
-    run(sources, predictor, args.score, args.out_dir)
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+
+        def track(items: Iterable, total: float, description: str) -> Iterable:
+            return progress.track(items, total=total, description=description)
+
+        run(sources, predictor, args.score, args.out_dir, track)
 
 
 if __name__ == '__main__':

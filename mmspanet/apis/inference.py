@@ -1,7 +1,6 @@
 """Predictions for single images by the libraries' own inferencers, in one form for all tasks."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -14,25 +13,10 @@ from mmspanet.config_check import building_errors, library_of
 from mmspanet.datasets.meta import metainfo
 from mmspanet.datasets.paths import part_datasets
 from mmspanet.errors import InputError
+from mmspanet.media import Prediction
 from mmspanet.models import find_spanetv2
 
 SMALLEST_PICTURE = 256  # pixels of the shorter side, for a classifier's text to be readable
-
-
-@dataclass
-class Prediction:
-    """What was predicted for one image.
-
-    Attributes:
-        picture: The image with the prediction drawn into it, uint8 BGR of shape (H, W, 3); a
-            classifier's is enlarged where the text would not fit.
-        record: The prediction as JSON can hold it.
-        label_map: A segmentor's classes by pixel, uint8 of shape (H, W); else None.
-    """
-
-    picture: np.ndarray
-    record: dict[str, Any]
-    label_map: np.ndarray | None = None
 
 
 class Predictor(ABC):

@@ -1,0 +1,93 @@
+"""Files and devices that can't be used are one sentence that names them."""
+
+import sys
+
+import numpy as np
+import onnx
+import pytest
+
+from mmspanet import runtime
+from mmspanet.errors import InputError
+from mmspanet.runtime.session import open_session
+from tests.runtime import graphs
+
+
+def test_ports_tell_fixed_sides_from_free_ones(write):
+    session = open_session(write('detection', size=[64, 96], batch=1))
+    assert session.inputs['images'] == ('uint8', (1, 64, 96, 3))
+    assert session.inputs['sizes'] == ('int64', (1, 2))
+    session = open_session(write('detection'))
+    assert session.inputs['images'] == ('uint8', (None, None, None, 3))
+    assert session.outputs['boxes'].dtype == 'float32'
+
+
+def test_results_outlive_the_next_run(write, picture):
+    session = open_session(write('classification'))
+    before = session.run(dict(images=picture[None]))['probabilities']
+    kept = before.copy()
+    session.run(dict(images=255 - picture[None]))
+    np.testing.assert_array_equal(before, kept)
+
+
+def damaged(folder, name, content=b'\x08\x09broken'):
+    (folder / name).write_bytes(content)
+    if name.endswith('.xml'):
+        (folder / name).with_suffix('.bin').touch()
+    return folder / name
+
+
+def without_weights(folder):
+    path = graphs.classifier(folder / 'a.xml')
+    path.with_suffix('.bin').unlink()
+    return path
+
+
+def of_a_part(folder):
+    return graphs.classifier(folder / 'a.onnx', part='backbone')
+
+
+def of_nobody(folder):
+    path = graphs.classifier(folder / 'a.onnx')
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    onnx.save(model, path)
+    return path
+
+
+BAD = dict(
+    missing=(lambda folder: folder / 'no.onnx', 'does not exist'),
+    folder=(lambda folder: folder, 'neither .onnx nor .xml'),
+    checkpoint=(lambda folder: damaged(folder, 'a.pth'), 'neither .onnx nor .xml'),
+    onnx=(lambda folder: damaged(folder, 'a.onnx'), 'can not be opened'),
+    empty=(lambda folder: damaged(folder, 'a.onnx', b''), 'can not be opened'),
+    xml=(lambda folder: damaged(folder, 'a.xml'), 'can not be opened'),
+    weights=(without_weights, 'a.bin does not exist'),
+    part=(of_a_part, 'no whole model'),
+    foreign=(of_nobody, 'no whole model'),
+    size=(lambda f: graphs.classifier(f / 'a.onnx', resize='{"scale": '), 'can not be read'),
+    resize=(lambda f: graphs.classifier(f / 'a.onnx', resize=dict(turn=9)), 'can not be read'),
+    method=(lambda f: graphs.classifier(f / 'a.onnx', resize=dict(interpolation='ai')), 'cv2, ai'),
+    channels=(lambda f: graphs.classifier(f / 'a.onnx', channels='RGB'), 'channels are RGB'),
+    window=(lambda f: graphs.segmentor(f / 'a.onnx', window=dict(crop=[4, 4])), 'stride'),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize('case', BAD)
+def test_a_file_that_can_not_be_used(tmp_path, case):
+    make, says = BAD[case]
+    with pytest.raises(InputError, match=says) as error:
+        runtime.load(make(tmp_path))
+    assert '\n' not in str(error.value)
+
+
+def test_a_device_that_is_not_there(write):
+    with pytest.raises(InputError, match='abacus is no device'):
+        runtime.load(write('classification'), device='abacus')
+
+
+@pytest.mark.parametrize(('suffix', 'package'), [('.onnx', 'onnxruntime'), ('.xml', 'openvino')])
+def test_a_runtime_that_is_not_installed_is_named(tmp_path, monkeypatch, suffix, package):
+    path = graphs.classifier(tmp_path / f'a{suffix}')
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=f'pip install {package}'):
+        runtime.load(path)
