@@ -19,6 +19,7 @@ from mmspanet.datasets.paths import broken_label_map
 from mmspanet.errors import InputError, Stopped, WorkerError
 from mmspanet.files import write_text
 
+from .coco_metric import use_faster_coco_eval
 from .hooks import EndWorkersHook
 
 BEGINNING = 'The run can not begin'
@@ -39,6 +40,8 @@ def build(cfg: Config) -> Runner:
     """
     with building_errors(BEGINNING):
         _check_optimizer_type(cfg)
+        if cfg.get('default_scope') == 'mmdet':
+            use_faster_coco_eval()
         runner = Runner.from_cfg(cfg)
         runner.register_hook(EndWorkersHook())
     return runner
