@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from benchmarks import tables
 from benchmarks.models import PEERS, hornets, ours
-from benchmarks.timing import report, surroundings
+from benchmarks.timing import report
+from mmspanet import surroundings
 from mmspanet.models import SPANetV2
 
 SIDE = 224
@@ -118,7 +119,7 @@ def main() -> None:
         mixer: kept_by_part(models[arch].stages[stage][0], models[arch].channels[stage])
         for stage, arch, mixer in BLOCKS
     }
-    record = dict(**surroundings(), timm=timm.__version__, models=counted, blocks=blocks)
+    record = dict(**surroundings.record('timm'), models=counted, blocks=blocks)
     table = f'{tables.activation_memory(record)}\n\n{tables.memory_of_a_block(record)}'
     report(record, table, args.out)
 

@@ -9,7 +9,6 @@ oracle run under torch.compile. Needs timm, and MMPretrain for HorNet.
 import argparse
 from functools import partial
 
-import timm
 import torch
 
 from benchmarks.models import PEERS, OracleModel, deployed, hornets, ours, peer
@@ -19,9 +18,9 @@ from benchmarks.timing import (
     check_equal,
     report,
     summary,
-    surroundings,
     time_in_turn,
 )
+from mmspanet import surroundings
 
 SHAPES = ((8, 3, 224, 224), (1, 3, 800, 1216))
 
@@ -63,7 +62,7 @@ def main() -> None:
             title = 'x'.join(map(str, size))
             times = time_in_turn(runs, args.rounds, title)
             tables.append(dict(title=title, rows=summary(times, PEERS[arch]), seconds=times))
-    record = dict(compiled=args.compile, **surroundings(), timm=timm.__version__, tables=tables)
+    record = dict(compiled=args.compile, **surroundings.record('timm'), tables=tables)
     report(record, timings(tables), args.out)
 
 

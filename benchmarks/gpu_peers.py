@@ -19,7 +19,8 @@ from tabulate import tabulate
 from torch import Tensor, nn
 
 from benchmarks.models import deployed, directions, hornet, ours, training_step
-from benchmarks.timing import seconds, surroundings
+from benchmarks.timing import seconds
+from mmspanet import surroundings
 
 DTYPES = dict(fp32=torch.float32, fp16=torch.float16, bf16=torch.bfloat16)
 
@@ -108,7 +109,7 @@ def main() -> None:
             print(row, flush=True)
     table = tabulate(rows, headers='keys', tablefmt='github', floatfmt='.1f')
     record = dict(
-        **surroundings(), timm=timm.__version__, device=args.device, shape=args.shape, rows=rows,
+        **surroundings.record('timm'), device=args.device, shape=args.shape, rows=rows,
         table=table,
     )  # fmt: skip
     print(f'\nImages a second, {"x".join(map(str, args.shape))}\n\n{table}')

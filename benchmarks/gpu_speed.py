@@ -15,7 +15,6 @@ import argparse
 import time
 from functools import partial
 
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -35,9 +34,9 @@ from benchmarks.timing import (
     check_equal,
     report,
     summary,
-    surroundings,
     time_in_turn,
 )
+from mmspanet import surroundings
 from mmspanet.models import SPANetV2
 
 SHAPES = ((128, 3, 224, 224), (2, 3, 800, 1280))
@@ -142,7 +141,7 @@ def main() -> None:
         tables = inference(args.device, shapes, args.rounds)
     steps, peaks = training(args.device, shapes[0], args.rounds)
     record = dict(
-        **surroundings(), timm=timm.__version__, device=args.device, parity=worst,
+        **surroundings.record('timm'), device=args.device, parity=worst,
         tables=tables + steps, peak_bytes=peaks, seconds=round(time.monotonic() - start),
     )  # fmt: skip
     lines = [f'Largest difference to the CPU, float32: {max(worst.values()):.1e}.\n']

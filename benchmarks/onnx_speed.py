@@ -23,9 +23,9 @@ from benchmarks.timing import (
     check_equal,
     report,
     summary,
-    surroundings,
     time_in_turn,
 )
+from mmspanet import surroundings
 from mmspanet.deployment import export, parts
 from mmspanet.models import SPANetV2
 
@@ -87,7 +87,7 @@ def main() -> None:
             times = time_in_turn(runs, args.rounds, title)
             rows = summary(times, f'{arch}, {EAGER}')
             tables.append(dict(title=title, rows=rows, seconds=times))
-    record = dict(**surroundings(), onnxruntime=onnxruntime.__version__, tables=tables)
+    record = dict(**surroundings.record('onnxruntime'), tables=tables)
     report(record, timings(tables), args.out)
 
 

@@ -20,9 +20,9 @@ from benchmarks.timing import (
     check_equal,
     report,
     summary,
-    surroundings,
     time_in_turn,
 )
+from mmspanet import surroundings
 from mmspanet.models.deploy import FixedLinear
 from mmspanet.models.dft import filter_maps
 
@@ -143,7 +143,7 @@ def main() -> None:
         'training form': compiled_graphs(trained),
         'deployed form': compiled_graphs(deployed(trained)),
     }
-    record = dict(**surroundings(), tables=tables, compiled=graphs)
+    record = dict(**surroundings.record(), tables=tables, compiled=graphs)
     report(record, operator_variants(record), args.out)
     for form, line in graphs.items():
         print(f'torch.compile, {form}: {line}')

@@ -18,7 +18,8 @@ from torch.utils._pytree import tree_leaves
 
 from benchmarks import tables
 from benchmarks.models import deployed, ours
-from benchmarks.timing import add_options, report, seconds, surroundings, time_in_turn
+from benchmarks.timing import add_options, report, seconds, time_in_turn
+from mmspanet import surroundings
 from mmspanet.analysis.costs import count_costs
 from mmspanet.models import SPANetV2
 
@@ -111,7 +112,7 @@ def main() -> None:
         runs = {name: partial(model, images) for name, model in models.items()}
         times = time_in_turn(runs, args.rounds, 'x'.join(map(str, shape)))
         measured.append(dict(shape=shape, **need, seconds=times))
-    record = dict(**surroundings(), flops=flops, bandwidth=bandwidth, tables=measured)
+    record = dict(**surroundings.record(), flops=flops, bandwidth=bandwidth, tables=measured)
     report(record, tables.roofline(record), args.out)
 
 

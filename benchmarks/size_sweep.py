@@ -10,7 +10,8 @@ import torch
 
 from benchmarks import tables
 from benchmarks.models import deployed, ours
-from benchmarks.timing import add_options, check_equal, report, surroundings, time_in_turn
+from benchmarks.timing import add_options, check_equal, report, time_in_turn
+from mmspanet import surroundings
 
 SIDES = (224, 320, 448, 640, 896, 1120, 1344)
 
@@ -40,7 +41,7 @@ def main() -> None:
         side: [1e9 * value / repeats[side] / side**2 for value in times[str(side)]]
         for side in SIDES
     }
-    record = dict(**surroundings(), arch=args.arch, ns_per_pixel=per_pixel)
+    record = dict(**surroundings.record(), arch=args.arch, ns_per_pixel=per_pixel)
     report(record, tables.size_sweep(record), args.out)
 
 

@@ -142,7 +142,8 @@ def memory_of_a_block(record: Record) -> str:
 
 def machine(record: Record) -> str:
     """The sentence about where a record was measured."""
+    versions = record.get('versions', record)  # older records have them at the top
     return (
-        f'Measured on {record["machine"]}, Python {record["python"]}, torch {record["torch"]}, '
+        f'Measured on {record["machine"]}, Python {versions["python"]}, torch {versions["torch"]}, '
         f'{record["date"]}.'
     )

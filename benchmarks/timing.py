@@ -13,7 +13,6 @@ from rich.progress import track
 from torch import Tensor
 
 from benchmarks.tables import machine
-from mmspanet import surroundings as machine_and_versions
 
 TOLERANCE = 1e-4
 
@@ -39,10 +38,10 @@ def two_or_more(text: str) -> int:
 def check_equal(
     name: str, actual: Sequence[Tensor], expected: Sequence[Tensor], tolerance: float = TOLERANCE
 ) -> float:
-    """The largest difference relative to the largest value; a timing of something else is none.
+    """The largest difference relative to the largest value.
 
     Raises:
-        SystemExit: If it is above the tolerance, or not a number.
+        SystemExit: If it is above the tolerance, or not a number, so that nothing else is timed.
     """
     worst = 0.0
     for ours, other in zip(actual, expected, strict=True):
@@ -86,15 +85,6 @@ def summary(times: Mapping[str, Sequence[float]], base: str) -> list[dict[str, A
         ratio = middle / of_base
         rows.append(dict(model=name, median=middle, quartiles=(low, high), ratio=ratio))
     return rows
-
-
-def surroundings() -> dict[str, str]:
-    """Machine and versions, for a record."""
-    versions = machine_and_versions.versions()
-    return dict(
-        machine=machine_and_versions.machine(), python=versions['python'],
-        torch=versions['torch'], date=time.strftime('%Y-%m-%d'),
-    )  # fmt: skip
 
 
 def report(record: Mapping[str, Any], table: str, out: Path | None) -> None:

@@ -7,7 +7,6 @@ a random one; no optimizer. The gradients of ours are first compared with the or
 import argparse
 from functools import partial
 
-import timm
 import torch
 
 from benchmarks.models import PEERS, OracleModel, directions, hornets, ours, peer, training_step
@@ -17,9 +16,9 @@ from benchmarks.timing import (
     check_equal,
     report,
     summary,
-    surroundings,
     time_in_turn,
 )
+from mmspanet import surroundings
 from mmspanet.checkpoints import backbone_to_authors
 
 SHAPE = (4, 3, 224, 224)
@@ -56,7 +55,7 @@ def main() -> None:
         }
         times = time_in_turn(runs, args.rounds, arch)
         tables.append(dict(title='x'.join(map(str, SHAPE)), rows=summary(times, 'oracle')))
-    record = dict(**surroundings(), timm=timm.__version__, tables=tables)
+    record = dict(**surroundings.record('timm'), tables=tables)
     report(record, timings(tables), args.out)
 
 

@@ -34,7 +34,7 @@ import torch
 from mmengine.config import Config
 from rich.progress import track
 
-from dev.bad_inputs import CLS, DET, ROOT, Case, Kitchen, cases, short
+from dev.bad_inputs import CLS, DET, ROOT, Case, Workspace, cases, short
 from dev.hostile_checkpoints import CANARY
 from mmspanet import surroundings
 from mmspanet.files import write_text
@@ -73,13 +73,13 @@ def main() -> None:
     parser.add_argument('--record', type=Path, help=f'file to write (all cases: {RECORD})')
     args = parser.parse_args()
     with temporary_folder() as folder:
-        kitchen = prepare(folder)
+        workspace = prepare(folder)
         chosen = [
             case
-            for case in cases(kitchen)
+            for case in cases(workspace)
             if re.search(args.only, f'{case.section}, {case.input}: {case.tool}')
         ]
-        cells = run_all(chosen[:: args.every], kitchen)
+        cells = run_all(chosen[:: args.every], workspace)
     for cell in cells:
         if cell.fault:
             print(f'{cell.fault}: {cell.case.input}: {cell.case.tool}: {cell.answer}')
@@ -101,22 +101,22 @@ def temporary_folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def prepare(folder: Path) -> Kitchen:
+def prepare(folder: Path) -> Workspace:
     """Good files: data, a short training, random weights of a detector, a claim, a server."""
     shapes = folder / 'shapes'
     script('make_shapes.py', '--root', str(shapes), '--train', '8', '--val', '4')
     port = serve(folder)
-    kitchen = Kitchen(
+    workspace = Workspace(
         folder, shapes, folder / 'run/epoch_2.pth', folder / 'det.pth', f'http://127.0.0.1:{port}'
     )
-    script('train.py', str(CLS), '--work-dir', str(folder / 'run'), *short(kitchen, 'imagenet'))
+    script('train.py', str(CLS), '--work-dir', str(folder / 'run'), *short(workspace, 'imagenet'))
     from mmspanet.apis.build import build_model
 
-    torch.save(build_model(Config.fromfile(DET)).state_dict(), kitchen.detector)
-    claims = kitchen.place('claims/configs/cls/metafile.yml')
+    torch.save(build_model(Config.fromfile(DET)).state_dict(), workspace.detector)
+    claims = workspace.place('claims/configs/cls/metafile.yml')
     claims.write_text((ROOT / 'configs/cls/metafile.yml').read_text())
     (claims.parent / CLS.name).write_text('')
-    return kitchen
+    return workspace
 
 
 def script(name: str, *arguments: str) -> None:
@@ -159,15 +159,15 @@ def serve(folder: Path) -> int:
     return server.server_address[1]
 
 
-def run_all(chosen: list[Case], kitchen: Kitchen) -> list[Cell]:
+def run_all(chosen: list[Case], workspace: Workspace) -> list[Cell]:
     """Run each case in a process of its own."""
     torch.set_num_threads(1)
     for library in LIBRARIES:
         __import__(library)
-    return [run_case(case, kitchen) for case in track(chosen, 'answers')]
+    return [run_case(case, workspace) for case in track(chosen, 'answers')]
 
 
-def run_case(case: Case, kitchen: Kitchen) -> Cell:
+def run_case(case: Case, workspace: Workspace) -> Cell:
     """Fork, and look at what the process left."""
     with temporary_folder() as folder:
         child = os.fork()
@@ -179,10 +179,10 @@ def run_case(case: Case, kitchen: Kitchen) -> Cell:
     status = os.waitstatus_to_exitcode(code)
     answer = answer_of(case, status, out, err)
     for path, name in (
-        (str(kitchen.checkpoint_path(case.input)), 'FILE'),
-        (kitchen.url, 'http://HOST'),
+        (str(workspace.checkpoint_path(case.input)), 'FILE'),
+        (workspace.url, 'http://HOST'),
         (str(folder), '.'),
-        (str(kitchen.folder), 'PATH'),
+        (str(workspace.folder), 'PATH'),
         (str(ROOT), '.'),
     ):
         answer = answer.replace(path, name)

@@ -62,7 +62,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Kitchen:
+class Workspace:
     """Good files to spoil, in a folder.
 
     Attributes:
@@ -90,22 +90,22 @@ class Kitchen:
         return path
 
 
-def cases(kitchen: Kitchen) -> Iterator[Case]:
+def cases(workspace: Workspace) -> Iterator[Case]:
     """All of them, in the order of the page."""
-    yield from checkpoint_cases(kitchen)
-    yield from source_cases(kitchen)
-    yield from data_cases(kitchen)
-    yield from image_cases(kitchen)
-    yield from config_cases(kitchen)
-    yield from option_cases(kitchen)
+    yield from checkpoint_cases(workspace)
+    yield from source_cases(workspace)
+    yield from data_cases(workspace)
+    yield from image_cases(workspace)
+    yield from config_cases(workspace)
+    yield from option_cases(workspace)
 
 
 # Checkpoints.
 
 
-def short(kitchen: Kitchen, layout: str, *more: str) -> tuple[str, ...]:
+def short(workspace: Workspace, layout: str, *more: str) -> tuple[str, ...]:
     """Settings that shorten a run on Shapes to a few images, without other processes."""
-    root = kitchen.shapes / layout
+    root = workspace.shapes / layout
     parts = ('train', 'val', 'test')
     settings = [f'{part}_dataloader.dataset.data_root={root}' for part in parts]
     settings += [f'{part}_dataloader.num_workers=0' for part in parts]
@@ -118,17 +118,17 @@ def short(kitchen: Kitchen, layout: str, *more: str) -> tuple[str, ...]:
     return '--cfg-options', *settings, *more
 
 
-def checkpoint_tools(kitchen: Kitchen, file: str) -> dict[str, tuple[str, ...]]:
+def checkpoint_tools(workspace: Workspace, file: str) -> dict[str, tuple[str, ...]]:
     """Each tool that reads a checkpoint, with the command that has it read ``file``."""
-    config, run = str(CLS), short(kitchen, 'imagenet')
-    images = ('--images', str(kitchen.shapes / 'imagenet/val'), '--count', '1')
+    config, run = str(CLS), short(workspace, 'imagenet')
+    images = ('--images', str(workspace.shapes / 'imagenet/val'), '--count', '1')
     few = (*images, '--show', '1')
-    picture = str(next((kitchen.shapes / 'imagenet/val').rglob('*.jpg')))
+    picture = str(next((workspace.shapes / 'imagenet/val').rglob('*.jpg')))
     return {
         'train --resume': ('train.py', config, '--work-dir', 'w', '--resume', file, *run),
         'train load_from': ('train.py', config, '--work-dir', 'w', *run, f'load_from={file}'),
         'test': ('test.py', config, file, '--work-dir', 'w', *run),
-        'reproduce': ('reproduce.py', config, file, '--root', str(kitchen.folder / 'claims'),
+        'reproduce': ('reproduce.py', config, file, '--root', str(workspace.folder / 'claims'),
                       '--tolerance', '100', '--work-dir', 'w', *run),
         'demo': ('demo.py', picture, '--config', config, '--checkpoint', file, '--out-dir', 'w'),
         'export_onnx': ('deployment/export_onnx.py', config, file, '--out', 'w', '--size', '64',
@@ -158,13 +158,13 @@ STATE = 'Checkpoints: what is beside the weights'
 FOREIGN = 'Checkpoints from strangers'
 
 
-def checkpoint_cases(kitchen: Kitchen) -> Iterator[Case]:
+def checkpoint_cases(workspace: Workspace) -> Iterator[Case]:
     """Every kind of file for every tool that reads one."""
-    for section, name, make, fitting in checkpoint_files(kitchen):
-        path = kitchen.checkpoint_path(name)
+    for section, name, make, fitting in checkpoint_files(workspace):
+        path = workspace.checkpoint_path(name)
         if not path.exists():
             make(path)
-        for tool, command in checkpoint_tools(kitchen, str(path)).items():
+        for tool, command in checkpoint_tools(workspace, str(path)).items():
             few = FEW if section != FOREIGN else ('test',)
             is_for_all = section != STATE and (section != FOREIGN or name in SHOWN)
             if tool in few or (is_for_all and (section == FOREIGN or tool not in ALIKE)):
@@ -174,10 +174,10 @@ def checkpoint_cases(kitchen: Kitchen) -> Iterator[Case]:
 Make = Callable[[Path], object]
 
 
-def checkpoint_files(kitchen: Kitchen) -> Iterator[tuple[str, str, Make, set[str]]]:
+def checkpoint_files(workspace: Workspace) -> Iterator[tuple[str, str, Make, set[str]]]:
     """Section, name, how the file is made, and the tools that can do with it."""
-    good = kitchen.checkpoint.read_bytes()
-    content = torch.load(kitchen.checkpoint, weights_only=False)
+    good = workspace.checkpoint.read_bytes()
+    content = torch.load(workspace.checkpoint, weights_only=False)
     weights = content['state_dict']
 
     def of(data: bytes) -> Make:
@@ -313,50 +313,50 @@ def quantized(weight: torch.Tensor) -> torch.Tensor:
 # Sources.
 
 
-def source_cases(kitchen: Kitchen) -> Iterator[Case]:
+def source_cases(workspace: Workspace) -> Iterator[Case]:
     """Addresses; :mod:`dev.bad_input_table` serves what is at those with http."""
-    served = kitchen.place('served', 'x').parent
-    shutil.copy(kitchen.checkpoint_path('half of the weights'), served / 'half.pth')
-    shutil.copy(kitchen.checkpoint_path('eval'), served / 'eval.pth')
-    shutil.copy(kitchen.checkpoint_path('a web page'), served / 'page.pth')
-    shutil.copy(kitchen.checkpoint, served / 'good.pth')
+    served = workspace.place('served', 'x').parent
+    shutil.copy(workspace.checkpoint_path('half of the weights'), served / 'half.pth')
+    shutil.copy(workspace.checkpoint_path('eval'), served / 'eval.pth')
+    shutil.copy(workspace.checkpoint_path('a web page'), served / 'page.pth')
+    shutil.copy(workspace.checkpoint, served / 'good.pth')
     for name, source in {
-        'half of the weights by URL': f'{kitchen.url}/half.pth',
-        'code by URL': f'{kitchen.url}/eval.pth',
-        'a web page by URL': f'{kitchen.url}/page.pth',
-        'status 404': f'{kitchen.url}/none.pth',
-        'a body that breaks off': f'{kitchen.url}/cut.pth',
-        'a Content-Length of 40 TB': f'{kitchen.url}/huge.pth',
-        'a Content-Length that is no number': f'{kitchen.url}/odd.pth',
-        'led on to file:///etc/passwd': f'{kitchen.url}/local.pth',
-        'led on without end': f'{kitchen.url}/loop.pth',
+        'half of the weights by URL': f'{workspace.url}/half.pth',
+        'code by URL': f'{workspace.url}/eval.pth',
+        'a web page by URL': f'{workspace.url}/page.pth',
+        'status 404': f'{workspace.url}/none.pth',
+        'a body that breaks off': f'{workspace.url}/cut.pth',
+        'a Content-Length of 40 TB': f'{workspace.url}/huge.pth',
+        'a Content-Length that is no number': f'{workspace.url}/odd.pth',
+        'led on to file:///etc/passwd': f'{workspace.url}/local.pth',
+        'led on without end': f'{workspace.url}/loop.pth',
         'a server that is not there': 'http://127.0.0.1:9/a.pth',
         'a port that is none': 'http://127.0.0.1:99999999/a.pth',
         'no host': 'http:///a.pth',
         'another scheme': 'ftp://127.0.0.1/a.pth',
         'file:// of nothing': 'file:///no/such/file.pth',
-        'file:// of another host': f'file://example.org{kitchen.checkpoint}',
-        'a NUL in the name': f'{kitchen.url}/none%00.pth',
+        'file:// of another host': f'file://example.org{workspace.checkpoint}',
+        'a NUL in the name': f'{workspace.url}/none%00.pth',
         'a name of 5000 letters': 'a' * 5000,
-        'a URL of 5000 letters': f'{kitchen.url}/{"a" * 5000}',
+        'a URL of 5000 letters': f'{workspace.url}/{"a" * 5000}',
         'an unknown name': 'spanetv2://nope',
         'a name with dots': 'spanetv2://../../x',
     }.items():
         for tool in ('train --resume', 'test', 'demo', 'publish'):
             fits = name.startswith('half') and tool == 'publish'
-            command = checkpoint_tools(kitchen, source)[tool]
+            command = checkpoint_tools(workspace, source)[tool]
             yield Case('Checkpoints by address', name, tool, command, fits)
 
 
 # Data sets.
 
 
-def data_cases(kitchen: Kitchen) -> Iterator[Case]:
+def data_cases(workspace: Workspace) -> Iterator[Case]:
     """Spoiled data sets for check_data, train and test."""
     for name, change in COCO.items():
-        root = kitchen.place('data', name.replace(' ', '_'), 'x').parent
+        root = workspace.place('data', name.replace(' ', '_'), 'x').parent
         if not (root / 'annotations').exists():
-            shutil.copytree(kitchen.shapes / 'coco', root, dirs_exist_ok=True)
+            shutil.copytree(workspace.shapes / 'coco', root, dirs_exist_ok=True)
             for part in ('train2017', 'val2017'):
                 file = root / f'annotations/instances_{part}.json'
                 content = json.loads(file.read_text())
@@ -364,16 +364,16 @@ def data_cases(kitchen: Kitchen) -> Iterator[Case]:
                 file.write_bytes(json.dumps(content).encode() if data is None else data)
         # An annotation that is only left out does not stop a run.
         fits = {'train', 'test'} if name in DROPPED else set()
-        spoiled = Kitchen(kitchen.folder, root.parent, *[kitchen.checkpoint] * 2, '')
+        spoiled = Workspace(workspace.folder, root.parent, *[workspace.checkpoint] * 2, '')
         options = [o.replace(f'{root.parent}/coco', str(root)) for o in short(spoiled, 'coco')]
         for tool, command in {
             'check_data': ('check_data.py', str(DET), '--jobs', '1', *options),
             'train': ('train.py', str(DET), '--work-dir', 'w', *options),
-            'test': ('test.py', str(DET), str(kitchen.detector), '--work-dir', 'w', *options),
+            'test': ('test.py', str(DET), str(workspace.detector), '--work-dir', 'w', *options),
         }.items():
             yield Case('Data of detection', name, tool, command, tool in fits)
-    yield from map_cases(kitchen)
-    yield from folder_cases(kitchen)
+    yield from map_cases(workspace)
+    yield from folder_cases(workspace)
 
 
 Content = dict[str, Any]
@@ -460,7 +460,7 @@ COCO: dict[str, Change] = {
 DROPPED = {'box without area', 'unknown image', 'unknown category'}
 
 
-def map_cases(kitchen: Kitchen) -> Iterator[Case]:
+def map_cases(workspace: Workspace) -> Iterator[Case]:
     """Spoiled label maps."""
 
     def write(pixels: np.ndarray) -> Callable[[Path], object]:
@@ -475,14 +475,14 @@ def map_cases(kitchen: Kitchen) -> Iterator[Case]:
         'missing label map': lambda path: path.unlink(),
         'cut label map': lambda path: path.write_bytes(path.read_bytes()[:40]),
     }.items():
-        root = kitchen.place('data', name.replace(' ', '_'), 'x').parent
+        root = workspace.place('data', name.replace(' ', '_'), 'x').parent
         if not (root / 'annotations').exists():
-            shutil.copytree(kitchen.shapes / 'ade', root, dirs_exist_ok=True)
+            shutil.copytree(workspace.shapes / 'ade', root, dirs_exist_ok=True)
             for path in (root / 'annotations').rglob('*.png'):
                 spoil(path)
         options = [
-            option.replace(str(kitchen.shapes / 'ade'), str(root))
-            for option in short(kitchen, 'ade')
+            option.replace(str(workspace.shapes / 'ade'), str(root))
+            for option in short(workspace, 'ade')
         ]
         for tool, command in {
             'check_data': ('check_data.py', str(SEG), '--jobs', '1', *options),
@@ -491,16 +491,16 @@ def map_cases(kitchen: Kitchen) -> Iterator[Case]:
             yield Case('Data of segmentation and classification', name, tool, command)
 
 
-def folder_cases(kitchen: Kitchen) -> Iterator[Case]:
+def folder_cases(workspace: Workspace) -> Iterator[Case]:
     """Folders of classes that are not there, or empty."""
-    empty = kitchen.place('data', 'empty folders', 'train', 'x').parent.parent
+    empty = workspace.place('data', 'empty folders', 'train', 'x').parent.parent
     (empty / 'val').mkdir(exist_ok=True)
-    for name, root in {'no folder': kitchen.folder / 'none', 'empty folders': empty}.items():
+    for name, root in {'no folder': workspace.folder / 'none', 'empty folders': empty}.items():
         options = [
-            option.replace(str(kitchen.shapes / 'imagenet'), str(root))
-            for option in short(kitchen, 'imagenet')
+            option.replace(str(workspace.shapes / 'imagenet'), str(root))
+            for option in short(workspace, 'imagenet')
         ]
-        file = str(kitchen.checkpoint)
+        file = str(workspace.checkpoint)
         for tool, command in {
             'check_data': ('check_data.py', str(CLS), '--jobs', '1', *options),
             'train': ('train.py', str(CLS), '--work-dir', 'w', *options),
@@ -512,12 +512,12 @@ def folder_cases(kitchen: Kitchen) -> Iterator[Case]:
 # Images for demo.py.
 
 
-def image_cases(kitchen: Kitchen) -> Iterator[Case]:
+def image_cases(workspace: Workspace) -> Iterator[Case]:
     """Images and videos of all shapes for the three tasks."""
     rng = np.random.default_rng(0)
 
     def image(name: str, height: int, width: int, channels: int = 3, bits: int = 8) -> Path:
-        path = kitchen.place('images', name)
+        path = workspace.place('images', name)
         kind = dict([(8, np.uint8), (16, np.uint16)])[bits]
         if not path.exists():
             shape = (height, width, channels) if channels > 1 else (height, width)
@@ -525,7 +525,7 @@ def image_cases(kitchen: Kitchen) -> Iterator[Case]:
         return path
 
     def video(name: str, height: int, width: int) -> Path:
-        path = kitchen.place('images', name)
+        path = workspace.place('images', name)
         if not path.exists():
             code = cv2.VideoWriter.fourcc(*'mp4v')
             writer = cv2.VideoWriter(str(path), code, 5, (width, height))
@@ -535,7 +535,7 @@ def image_cases(kitchen: Kitchen) -> Iterator[Case]:
         return path
 
     def spoiled(name: str, data: bytes) -> Path:
-        path = kitchen.place('images', name)
+        path = workspace.place('images', name)
         path.write_bytes(data)
         return path
 
@@ -555,9 +555,9 @@ def image_cases(kitchen: Kitchen) -> Iterator[Case]:
         'video of 4096 x 16': (video('wide.mp4', 16, 4096), False),
         'cut video': (spoiled('cut.mp4', video_bytes[: len(video_bytes) // 2]), False),
         'text as a video': (spoiled('text.mp4', b'no video'), False),
-        'no such file': (kitchen.folder / 'images/none.jpg', False),
-        'a folder without images': (kitchen.folder / 'claims', False),
-        'a glob of nothing': (kitchen.folder / 'images/*.none', False),
+        'no such file': (workspace.folder / 'images/none.jpg', False),
+        'a folder without images': (workspace.folder / 'claims', False),
+        'a glob of nothing': (workspace.folder / 'images/*.none', False),
     }
     for name, (path, fits) in inputs.items():
         for task, config in dict(detection=DET, segmentation=SEG, classification=CLS).items():
@@ -605,14 +605,14 @@ MODEL_ONLY = {'a model of text', 'a model without type', 'unknown model', 'unkno
               'unknown arch', 'unknown argument'}  # fmt: skip
 
 
-def config_cases(kitchen: Kitchen) -> Iterator[Case]:
+def config_cases(workspace: Workspace) -> Iterator[Case]:
     """Configs that can't be read or built, for every tool that reads one."""
-    file, shapes = str(kitchen.checkpoint), str(kitchen.shapes / 'imagenet/val')
-    picture = str(next((kitchen.shapes / 'imagenet/val').rglob('*.jpg')))
-    options = short(kitchen, 'imagenet')
+    file, shapes = str(workspace.checkpoint), str(workspace.shapes / 'imagenet/val')
+    picture = str(next((workspace.shapes / 'imagenet/val').rglob('*.jpg')))
+    options = short(workspace, 'imagenet')
     few = ('--images', shapes, '--count', '1')
     for name, text in CONFIGS.items():
-        path = kitchen.place('configs', name, 'config.py')
+        path = workspace.place('configs', name, 'config.py')
         if text is ...:
             path.mkdir(exist_ok=True)
         elif text is not None:
@@ -645,12 +645,12 @@ def config_cases(kitchen: Kitchen) -> Iterator[Case]:
 # Options.
 
 
-def option_cases(kitchen: Kitchen) -> Iterator[Case]:
+def option_cases(workspace: Workspace) -> Iterator[Case]:
     """Options of each tool that can't work."""
-    config, file = str(CLS), str(kitchen.checkpoint)
-    run = short(kitchen, 'imagenet')
-    picture = str(next((kitchen.shapes / 'imagenet/val').rglob('*.jpg')))
-    few = ('--images', str(kitchen.shapes / 'imagenet/val'), '--count', '1')
+    config, file = str(CLS), str(workspace.checkpoint)
+    run = short(workspace, 'imagenet')
+    picture = str(next((workspace.shapes / 'imagenet/val').rglob('*.jpg')))
+    few = ('--images', str(workspace.shapes / 'imagenet/val'), '--count', '1')
     settings = {
         'lr=-1': 'optim_wrapper.optimizer.lr=-1',
         'lr=fast': 'optim_wrapper.optimizer.lr=fast',
@@ -677,9 +677,9 @@ def option_cases(kitchen: Kitchen) -> Iterator[Case]:
     for name, setting in settings.items():
         command = ('train.py', config, '--work-dir', 'w', *run, setting)
         yield Case('Options', f'--cfg-options {name}', 'train', command, name in fits)
-    full = kitchen.place('a file')
+    full = workspace.place('a file')
     full.write_text('')
-    folder = str(kitchen.folder / 'claims')
+    folder = str(workspace.folder / 'claims')
     train = ('train.py', config)
     test = ('test.py', config, file, *run, '--work-dir', 'w')
     demo = ('demo.py', picture, '--config', config, '--out-dir', 'w')

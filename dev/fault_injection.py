@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from kill_hook import MOMENTS
 from rich.progress import Progress
 
+from dev.kill_hook import MOMENTS
 from mmspanet import cli, surroundings
 from mmspanet.checkpoints.load import is_whole
 from mmspanet.checkpoints.reader import read_state_dict
@@ -47,11 +47,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--processes', type=int, choices=(1, 2), default=1, help='2: by gloo')
     parser.add_argument('--damage-every', type=int, default=4, help='damage a file at each n-th')
     parser.add_argument('--seed', type=int, default=0, help='of the moments')
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/fault_drill'))
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/fault_injection'))
     return parser.parse_args()
 
 
-class Drill:
+class FaultInjection:
     """One run that is killed and one that is not, side by side in ``work_dir``."""
 
     def __init__(self, args: argparse.Namespace) -> None:
@@ -74,9 +74,9 @@ class Drill:
             f'persistent_workers=False, dataset=dict(data_root={str(self.data)!r}))'
             for part in ('train', 'val', 'test')
         )
-        (self.work_dir / 'drill.py').write_text(
+        (self.work_dir / 'config.py').write_text(
             f'_base_ = {str(ROOT / "configs/cls/spanetv2_shapes.py")!r}\n'
-            "custom_imports = dict(imports=['kill_hook'])\n"
+            "custom_imports = dict(imports=['dev.kill_hook'])\n"
             'custom_hooks = [\n'
             "    dict(type='mmspanet.EpochSeedHook'),\n"
             f"    dict(type='KillHook', **{NO_KILL}),\n"
@@ -98,7 +98,7 @@ class Drill:
         restarts: int = 0,
     ) -> int:
         """Train in ``folder`` until the end, or a fault; the exit status."""
-        command = [sys.executable, 'tools/train.py', str(self.work_dir / 'drill.py')]
+        command = [sys.executable, 'tools/train.py', str(self.work_dir / 'config.py')]
         if self.processes == 2:
             command = ['bash', 'tools/dist_train.sh', command[-1], '2']
         command += ['--work-dir', str(folder), '--resume', '--cfg-options']
@@ -115,7 +115,7 @@ class Drill:
                     OMP_NUM_THREADS='1',
                     MAX_RESTARTS=str(restarts),
                     PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}',
-                    PYTHONPATH=f'{Path(__file__).parent}:{os.environ.get("PYTHONPATH", "")}',
+                    PYTHONPATH=f'{ROOT}:{os.environ.get("PYTHONPATH", "")}',
                 ),
                 timeout=PATIENCE,
             ).returncode
@@ -241,13 +241,13 @@ def make_shapes(root: Path) -> None:
 def main() -> None:
     args = parse_args()
     begun = time.monotonic()
-    drill = Drill(args)
-    drill.run()
-    drill.seen['seconds'] = round(time.monotonic() - begun)
-    for kind, count in drill.seen.items():
+    injection = FaultInjection(args)
+    injection.run()
+    injection.seen['seconds'] = round(time.monotonic() - begun)
+    for kind, count in injection.seen.items():
         print(f'{kind}: {count}')
-    record = dict(surroundings.record(), seen=drill.seen)
-    (drill.work_dir / 'drill.json').write_text(json.dumps(record, indent=1) + '\n')
+    record = dict(surroundings.record(), seen=injection.seen)
+    (injection.work_dir / 'record.json').write_text(json.dumps(record, indent=1) + '\n')
 
 
 if __name__ == '__main__':

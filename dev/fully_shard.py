@@ -2,7 +2,7 @@
 
 MMEngine's MMFullyShardedDataParallel refuses CPUs and wraps the older FSDP; this is the
 backbone under the newer one, each block sharded by itself. Start it with
-torchrun --nproc_per_node=2 dev/fully_shard.py. Each process holds half of the
+torchrun --nproc_per_node=2 -m dev.fully_shard. Each process holds half of the
 parameters; the losses have to equal those of one process that sees both images.
 """
 

@@ -191,7 +191,8 @@ def all_steps(device: str, out: Path) -> list[Step]:
             'parity',
             [
                 'python',
-                'dev/gpu_parity.py',
+                '-m',
+                'dev.gpu_parity',
                 '--device',
                 device,
                 *archs,

@@ -50,5 +50,5 @@ else
 fi
 status=${PIPESTATUS[0]}
 [ -x .venv/bin/python ] || fail "the set-up failed: $log"
-exec .venv/bin/python dev/gpu_check.py --device "$device" --out "$out" --minutes "$minutes" \
+exec .venv/bin/python -m dev.gpu_check --device "$device" --out "$out" --minutes "$minutes" \
     --set-up "$status" $((SECONDS - start))

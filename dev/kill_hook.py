@@ -1,4 +1,4 @@
-"""The saboteur of fault_drill.py: a hook that kills its own process at a chosen moment."""
+"""A hook that kills its own process at a chosen moment, for fault_injection.py."""
 
 import os
 import signal

@@ -1,6 +1,6 @@
 """Kill the main process of a training again and again, and show that nothing of it is left.
 
-    python dev/kill_main.py [--kills 50] [--seed 0] [--work-dir DIR]
+    python -m dev.kill_main [--kills 50] [--seed 0] [--work-dir DIR]
 
 A small classifier trains on Shapes with two loader workers. Every other time its main process gets
 SIGTERM, with --save-on-signal, and every other time SIGKILL, at a random moment: while it loads
@@ -22,9 +22,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from fault_injection import ROOT, make_shapes
 from rich.progress import track
 
+from dev.fault_injection import ROOT, make_shapes
 from mmspanet import cli, surroundings
 from mmspanet.engine.lock import NAME
 from mmspanet.errors import InputError

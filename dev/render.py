@@ -28,17 +28,17 @@ def measured(record: Record) -> str:
 
 def fault_injection(text: str) -> str:
     """The page on kills and faults."""
-    drills = {
+    records = {
         'one process': read('fault_injection_one_process'),
         'two processes': read('fault_injection_two_processes'),
     }
-    events = dict.fromkeys(event for drill in drills.values() for event in drill['seen'])
+    events = dict.fromkeys(event for record in records.values() for event in record['seen'])
     rows = [
         {'event': event}
-        | {name: str(drill['seen'].get(event, '-')) for name, drill in drills.items()}
+        | {name: str(record['seen'].get(event, '-')) for name, record in records.items()}
         for event in events
     ]
-    text = fill(text, 'drill', f'{markdown(rows)}\n{measured(drills["one process"])}')
+    text = fill(text, 'kills', f'{markdown(rows)}\n{measured(records["one process"])}')
 
     kills = read('kill_main')
     rows = [{'event': event, 'count': str(count)} for event, count in kills['seen'].items()]

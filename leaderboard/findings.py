@@ -54,7 +54,7 @@ def findings(rows: list[Row]) -> list[str]:
         f'On ImageNet {said(i, s18, "top-1")} is above {said(i, "HorNet-T (GF)", "top-1")} and '
         f'{said(i, "iFormer-S", "top-1")}, level with {said(i, "ViF-T", "top-1")}, and below '
         f'{said(i, "SVT-H-S", "top-1")} and {said(i, "SpectFormer-H-S", "top-1")}, which train '
-        f'with token labelling.',
+        f'with token labeling.',
         f'It does not lead over linear attention: RAVLT-S is above the S18-hybrid at equal printed '
         f'cost, with {figure(m, "RAVLT-S", "box AP"):.1f} against {figure(m, s18, "box AP"):.1f} '
         f'box AP in Mask R-CNN ({cost(m, "RAVLT-S"):g} and {cost(m, s18):g} G), '

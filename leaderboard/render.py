@@ -16,8 +16,9 @@ from benchmarks.pages import fill
 from leaderboard import config_pages
 from leaderboard.findings import findings
 from leaderboard.markdown import markdown
-from leaderboard.rows import SCHEDULES, TABLES, Row, read_rows
+from leaderboard.rows import SCHEDULES, TABLES, Row, read_rows, unsourced
 from mmspanet import cli
+from mmspanet.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = Path(__file__).parent / 'template.html'
@@ -138,6 +139,9 @@ def main() -> None:
     parser.add_argument('--root', type=Path, default=ROOT, help='the checkout to read and write')
     root = parser.parse_args().root
     rows = read_rows(root)
+    missing = unsourced(rows)
+    if missing:
+        raise InputError(f'No source or record is named of {"; ".join(missing)}.')
     folder = root / 'leaderboard'
     (folder / 'README.md').write_text(readme_of(rows))
     (folder / 'index.html').write_text(page(rows))

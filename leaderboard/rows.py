@@ -26,7 +26,7 @@ TABLES = {
     'upernet': ('UperNet, ADE20K val', '512x2048'),
     'fpn': ('Semantic FPN, ADE20K val', '512x512'),
     'imagenet': ('ImageNet-1K, 224 x 224', '224x224'),
-    'shapes': ('Shapes, the embedded data set', '128x128, the classifier 64x64'),
+    'shapes': ('Shapes, the synthetic data set', '128x128, the classifier 64x64'),
 }
 
 

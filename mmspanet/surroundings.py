@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 LIBRARIES = ('mmengine', 'mmcv', 'mmdetection', 'mmsegmentation', 'mmpretrain')
+CHECKOUT = Path(__file__).parents[1]  # none in a wheel
 UPSTREAM_NAMES = {'mmdetection': 'mmdet'}  # of the distributions that are not the project's own
 
 
@@ -19,12 +20,23 @@ def machine() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     capability = torch.backends.cpu.get_cpu_capability()
-    return f'{os.cpu_count()} CPU cores ({capability}), {torch.get_num_threads()} threads'
+    threads = torch.get_num_threads()
+    used = '1 thread' if threads == 1 else f'{threads} threads'
+    return f'{os.cpu_count()} CPU cores ({capability}), {used}'
 
 
-def record() -> dict[str, Any]:
-    """Where and when something is measured, as the records of measurements begin."""
-    return dict(machine=machine(), versions=versions(), date=datetime.date.today().isoformat())
+def record(*more: str) -> dict[str, Any]:
+    """Where and when something is measured, as the records of measurements begin.
+
+    Args:
+        more: Names of further distributions whose versions matter.
+    """
+    return dict(
+        machine=machine(),
+        versions=versions(*more),
+        commit=commit(CHECKOUT),
+        date=datetime.date.today().isoformat(),
+    )
 
 
 def versions(*more: str) -> dict[str, str]:

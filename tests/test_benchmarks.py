@@ -48,7 +48,7 @@ def test_ratios_are_of_medians():
 
 
 @pytest.mark.parametrize('arch', models.PEERS)
-def test_contestants_give_maps_of_one_shape(arch):
+def test_peers_give_maps_of_one_shape(arch):
     image = torch.randn(1, 3, 64, 96)
     model = models.ours(arch)
     with torch.no_grad():

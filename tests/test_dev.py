@@ -66,11 +66,11 @@ def test_limits_of_a_long_run(figure, value, named):
 def test_fault_injection(processes, tmp_path):
     """Real kills, real damage, a disk that is full."""
     log = run(
-        ['dev/fault_injection.py', '--kills', 2, '--damage-every', 2,
-         '--processes', processes, '--work-dir', tmp_path / 'drill'],
+        ['-m', 'dev.fault_injection', '--kills', 2, '--damage-every', 2,
+         '--processes', processes, '--work-dir', tmp_path / 'run'],
         PORT=free_port(),
     )  # fmt: skip
-    seen = json.loads((tmp_path / 'drill' / 'drill.json').read_text())['seen']
+    seen = json.loads((tmp_path / 'run/record.json').read_text())['seen']
     assert seen['kills survived'] == 2, log
     assert seen['newest checkpoints damaged'] == 1
     assert seen['final tensors equal bit for bit'] > 100
@@ -81,7 +81,7 @@ def test_fully_sharded_in_two_processes():
     """SPANetV2-B36 under PyTorch's fully_shard: half of it on each, and the same losses."""
     log = run(
         ['-m', 'torch.distributed.run', '--nproc_per_node=2', f'--master_port={free_port()}',
-         'dev/fully_shard.py'],
+         '-m', 'dev.fully_shard'],
         OMP_NUM_THREADS='1',
     )  # fmt: skip
     assert 'process 1 holds 52.1 M of 104.1 M' in log
@@ -96,7 +96,7 @@ def test_answers_to_bad_input():
 
 def test_no_process_is_left(tmp_path):
     """A SIGTERM and a SIGKILL of the main process, and a run that goes on to its end."""
-    run(['dev/kill_main.py', '--kills', 2, '--work-dir', tmp_path / 'kills'])
+    run(['-m', 'dev.kill_main', '--kills', 2, '--work-dir', tmp_path / 'kills'])
     record = json.loads((tmp_path / 'kills/kill_main.json').read_text())
     assert record['seen']['SIGTERM'] == record['seen']['SIGKILL'] == 1
     assert record['seen']['processes left'] == 0

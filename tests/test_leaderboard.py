@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import sys
 from dataclasses import asdict, replace
 
 import pytest
@@ -250,6 +252,19 @@ def test_every_figure_of_the_sentences_is_in_the_tables():
 
 def test_no_figure_is_without_a_source():
     assert unsourced(read_rows(ROOT)) == []
+
+
+def test_a_claim_without_a_record_is_not_rendered(tmp_path, monkeypatch):
+    from leaderboard import render
+
+    shutil.copytree(ROOT / 'configs', tmp_path / 'configs')
+    (tmp_path / 'leaderboard').mkdir()
+    for name in ('peers.yml', 'peer_costs.json'):
+        shutil.copy(ROOT / 'leaderboard' / name, tmp_path / 'leaderboard')
+    monkeypatch.setattr(sys, 'argv', ['render.py', '--root', str(tmp_path)])
+    with pytest.raises(InputError, match='shapes, spanetv2_shapes: top-1'):
+        render.main()
+    assert not (tmp_path / 'leaderboard/README.md').exists()
 
 
 def test_a_figure_without_a_source_is_found():

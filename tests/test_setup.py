@@ -1,6 +1,5 @@
 """The set-up's decision in what users meet, with stand-ins for NVIDIA's programs."""
 
-import importlib.util
 import os
 import shutil
 import signal
@@ -12,11 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import ROOT
-
-spec = importlib.util.spec_from_file_location('mmcv_wheel', ROOT / 'tools/set_up/mmcv_wheel.py')
-mmcv_wheel = importlib.util.module_from_spec(spec)
-sys.modules['mmcv_wheel'] = mmcv_wheel
-spec.loader.exec_module(mmcv_wheel)
+from tools.set_up import mmcv_wheel
 
 A100, V100, RTX = ('NVIDIA A100-SXM4-80GB', '8.0'), ('Tesla V100', '7.0'), ('RTX 3090', '8.6')
 SMI = """#!/bin/sh
@@ -272,12 +267,12 @@ def test_compiling_says_how_far_it_is_and_is_ended_as_a_whole(tmp_path, capsys):
 
 def test_an_interrupted_build_leaves_no_compiler_behind(tmp_path):
     code = f"""
-import importlib.util, os, pathlib, signal, sys
-spec = importlib.util.spec_from_file_location('m', {str(ROOT / 'tools/set_up/mmcv_wheel.py')!r})
-m = importlib.util.module_from_spec(spec); sys.modules['m'] = m; spec.loader.exec_module(m)
+import os, pathlib, signal, sys
+sys.path.insert(0, {str(ROOT)!r})
+from tools.set_up import mmcv_wheel
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 script = 'sleep 600 & echo $! > pid; echo "[1/2] c++"; wait'
-m.follow(['sh', '-c', script], dict(os.environ), pathlib.Path('log'), 0)
+mmcv_wheel.follow(['sh', '-c', script], dict(os.environ), pathlib.Path('log'), 0)
 """
     with subprocess.Popen(
         [sys.executable, '-S', '-c', code], cwd=tmp_path, stderr=subprocess.PIPE, text=True

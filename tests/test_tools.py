@@ -12,6 +12,7 @@ import pytest
 import torch
 import yaml
 
+from leaderboard.rows import read_rows
 from mmspanet.checkpoints.reader import read_state_dict
 from tests.helpers import ROOT, SHAPES_CONFIGS, free_port, run, shapes_options
 
@@ -200,7 +201,7 @@ def checkout(root, met):
     """What tools/reproduce.py --all reads and writes, with another claim of the classifier."""
     shutil.copytree(ROOT / 'configs', root / 'configs')
     (root / 'leaderboard').mkdir()
-    for name in ('README.md', 'leaderboard/peers.yml', 'leaderboard/peer_costs.json'):
+    for name in ('leaderboard/peers.yml', 'leaderboard/peer_costs.json'):
         shutil.copy(ROOT / name, root / name)
     metafile = root / 'configs/cls/metafile.yml'
     text = metafile.read_text()
@@ -238,7 +239,9 @@ def test_all_rows_one_after_the_other(trained, shapes_root, tmp_path):
     assert outcomes['upernet_spanetv2'][0] == 'NOT reproduced'
     assert 'best of 1 validations on the reporting set' in outcomes['upernet_spanetv2'][1]
     assert outcomes['spanetv2'][0] == 'no checkpoint'  # its run is yet to come
-    assert '| not reproduced |' in (root / 'leaderboard/README.md').read_text()
+    assert [row.config for row in read_rows(root) if row.status == 'not reproduced'] == [
+        'configs/seg/upernet_spanetv2_shapes.py'
+    ]
 
     (runs / 'spanetv2_shapes').symlink_to(cls)
     (runs / 'maskrcnn_spanetv2_shapes/best_coco_bbox_mAP_epoch_1.pth').unlink()

@@ -1,4 +1,4 @@
-"""Write the embedded data set, Shapes, in COCO, ADE20K or ImageNet layout."""
+"""Write the synthetic data set, Shapes, in COCO, ADE20K or ImageNet layout."""
 
 import argparse
 from pathlib import Path

@@ -5,11 +5,11 @@ leaderboard/reproduced.yml of the checkout; where there is no checkout, such as 
 wheel, to reproduced.yml in the work dir. Exit status: 0 reproduced, 2 not reproduced, 1 error.
 
 --all tests each row whose checkpoint can be had, in a process of its own, but for those that are
-recorded already, and renders the leaderboard. A row that fails does not end the rest.
+recorded already. A row that fails does not end the rest. python -m leaderboard.render then writes
+the records into the leaderboard.
 """
 
 import argparse
-import datetime
 import os
 import subprocess
 import sys
@@ -150,11 +150,8 @@ def reproduce(args: argparse.Namespace) -> int:
         },
         picked=candidate.picked,
         checkpoint=file_hash(file),
-        machine=surroundings.machine(),
-        versions=surroundings.versions(),
-        commit=surroundings.commit(args.root),
         seconds=round(time.monotonic() - start),
-        date=datetime.date.today().isoformat(),
+        **surroundings.record(),
     )
     path = record_path(args.root, cfg.work_dir)
     append_under_lock(
@@ -168,7 +165,7 @@ def reproduce(args: argparse.Namespace) -> int:
 
 
 def reproduce_all(args: argparse.Namespace) -> int:
-    """Reproduce every row whose checkpoint can be had, and render the leaderboard.
+    """Reproduce every row whose checkpoint can be had.
 
     Returns:
         The exit status: 1 if a row failed or none has a checkpoint, else 2 if one was not
@@ -178,7 +175,7 @@ def reproduce_all(args: argparse.Namespace) -> int:
     if not record.parent.is_dir():
         raise InputError(f'{args.root} has no leaderboard/: --all needs a checkout, give --root.')
     if find_spec('tabulate') is None:
-        raise InputError('--all writes the leaderboard: pip install tabulate first.')
+        raise InputError('--all ends with a table: pip install tabulate first.')
     from tabulate import tabulate
 
     outcomes = []
@@ -187,11 +184,7 @@ def reproduce_all(args: argparse.Namespace) -> int:
         outcomes.append((config, *_outcome(args, config, record)))
         print(': '.join(outcomes[-1][1:]), flush=True)
     print(tabulate(outcomes, headers=['config', 'outcome', 'remark'], tablefmt='github'))
-    subprocess.run(
-        [sys.executable, '-m', 'leaderboard.render', '--root', args.root.resolve()],
-        cwd=ROOT,
-        check=True,
-    )
+    print('\npython -m leaderboard.render writes the records into the leaderboard.')
     happened = {outcome for _, outcome, _ in outcomes}
     if 'failed' in happened or happened == {'no checkpoint'}:
         return 1

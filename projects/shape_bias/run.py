@@ -1,6 +1,6 @@
 """Measure the shape bias of small SPANetV2 of several kernel sizes and of attention.
 
-Models are trained on the embedded data, where outline and texture both tell the class, and
+Models are trained on synthetic data, where outline and texture both tell the class, and
 tested on images with the outline of one class and the texture of another (the measure of
 Geirhos et al. 2019; the images and the comparison are ours). Each run's row is appended to
 runs.csv when it ends; the same command again continues with what is missing. The figure is

@@ -1,5 +1,6 @@
 """The trainings of the experiment: one per variant and seed, each ends in a row of runs.csv."""
 
+import json
 import time
 from collections.abc import Sequence
 from copy import deepcopy
@@ -10,9 +11,11 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from rich.progress import Progress, TaskID
 
+from mmspanet import surroundings
 from mmspanet.analysis.plotting import save_figure
 from mmspanet.analysis.tables import append_csv, read_csv
 from mmspanet.errors import InputError
+from mmspanet.files import write_text
 
 from . import shape_bias
 from .cue_images import write_cues
@@ -49,6 +52,8 @@ def run_all(cfg: Config, wanted: Sequence[tuple[str, int]], out_dir: Path) -> li
         InputError: If ``out_dir`` has runs of another config.
     """
     keep_config(cfg, out_dir / 'config.py')
+    record = json.dumps(surroundings.record(), indent=1)
+    write_text(out_dir / 'surroundings.json', f'{record}\n')
     images = out_dir / 'images'
     for name, count in cfg.cues.items():
         if not (images / f'meta/{name}.txt').is_file():  # written last

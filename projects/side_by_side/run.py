@@ -1,9 +1,9 @@
-"""Train classifiers side by side and write the table and the curves of the README.
+"""Train classifiers side by side and draw the curves of the README.
 
 The unit of work is a pair of config and seed, in a process of its own. When it ends, its row is
-appended to runs.csv, its log is written to logs/, and table and curves are drawn anew. Pairs that
-have a row are skipped, so the same command continues where it stopped; an interrupted pair starts
-again from its beginning.
+appended to runs.csv, its log is written to logs/, and the curves are drawn anew. Pairs that have a
+row are skipped, so the same command continues where it stopped; an interrupted pair starts again
+from its beginning. python -m projects.render then writes the table.
 """
 
 import argparse
@@ -19,11 +19,6 @@ def parse_args() -> argparse.Namespace:
         '--seeds', nargs='+', type=int, default=[0], help='seeds; all configs of one after another'
     )
     cli.add_out_dir_option(parser, 'work_dirs/side_by_side')
-    parser.add_argument(
-        '--load',
-        default='not stated',
-        help='what else runs on the machine, for the table, such as "tests"',
-    )
     cli.add_cfg_options(parser, 'such as data_root=PATH')
     return parser.parse_args()
 
@@ -41,7 +36,7 @@ def main() -> None:
         print(f'{number} of {len(wanted)}: {path.stem}, seed {seed}', flush=True)
         cfg = training.read_config(path, args.cfg_options)
         cfg.work_dir = str(Path('work_dirs') / path.stem)
-        run = training.train_and_record(cfg, path.stem, seed, args.out_dir, args.load)
+        run = training.train_and_record(cfg, path.stem, seed, args.out_dir)
         print(
             f'{run.model}, seed {seed}: top-1 {run.top1:.2f} %, '
             f'{run.images_per_second:.0f} images/s, {run.minutes:.1f} min',

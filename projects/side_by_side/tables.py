@@ -32,7 +32,6 @@ class TrainingRun:
         commit: Commit of the checkout, with ``+`` where files differed from it.
         versions: Versions of Python and the libraries.
         machine: Processor and threads, or GPU.
-        load: Other work on the machine, as the caller described it.
     """
 
     config: str
@@ -48,7 +47,6 @@ class TrainingRun:
     commit: str
     versions: str
     machine: str
-    load: str
 
     @property
     def model(self) -> str:

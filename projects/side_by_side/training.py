@@ -1,10 +1,8 @@
 """One training of the comparison: in a process of its own, with a log and a row of figures."""
 
 import multiprocessing
-import os
 import resource
 import statistics
-import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -26,6 +24,7 @@ from mmspanet.analysis.plotting import save_figure
 from mmspanet.analysis.tables import append_csv, write_csv
 from mmspanet.datasets.paths import check_data
 from mmspanet.engine import device
+from mmspanet.processes import start_pool_worker
 from projects.side_by_side import tables
 from projects.side_by_side.tables import Epoch, TrainingRun
 
@@ -77,15 +76,14 @@ def read_config(path: Path, options: dict[str, Any] | None) -> Config:
     return cfg
 
 
-def train_and_record(cfg: Config, name: str, seed: int, out_dir: Path, load: str) -> TrainingRun:
-    """Train in a new process, and write row, log, table and curves to ``out_dir``.
+def train_and_record(cfg: Config, name: str, seed: int, out_dir: Path) -> TrainingRun:
+    """Train in a new process, and write row, log and curves to ``out_dir``.
 
     Args:
         cfg: Of the training.
         name: Stem of the config's file.
         seed: Of weights, order and augmentation.
         out_dir: Folder of the results.
-        load: What else runs on the machine, in words.
 
     Returns:
         The row.
@@ -94,22 +92,20 @@ def train_and_record(cfg: Config, name: str, seed: int, out_dir: Path, load: str
         commit=surroundings.commit(ROOT),  # before the training: the files may change meanwhile
         versions=', '.join(f'{k} {v}' for k, v in surroundings.versions('timm').items()),
         machine=surroundings.machine(),
-        load=load,
     )
     context = multiprocessing.get_context('spawn')  # an own peak of memory, and CUDA needs it
-    with ProcessPoolExecutor(1, mp_context=context, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(1, mp_context=context, initializer=start_pool_worker) as pool:
         measured, epochs = pool.submit(_train, cfg, seed).result()
     run = TrainingRun(config=name, seed=seed, **measured, **around)
     write_csv(tables.log_path(out_dir, name, seed), [asdict(epoch) for epoch in epochs])
     append_csv(out_dir / 'runs.csv', asdict(run))
-    write_summary(out_dir)
+    write_curves(out_dir)
     return run
 
 
-def write_summary(folder: Path) -> None:
-    """Write table.md and the curves of all rows in ``folder``."""
+def write_curves(folder: Path) -> None:
+    """Draw the curves of all rows in ``folder``."""
     runs = tables.read_runs(folder / 'runs.csv')
-    (folder / 'table.md').write_text(tables.markdown(runs))
     logs = {
         (r.config, r.seed): tables.read_log(tables.log_path(folder, r.config, r.seed)) for r in runs
     }
@@ -145,18 +141,6 @@ def _train(cfg: Config, seed: int) -> tuple[dict[str, Any], list[Epoch]]:
         minutes=round((time.monotonic() - log.start) / 60, 2),
     )
     return measured, log.epochs
-
-
-def _end_with_parent() -> None:
-    """Let this process end when the one that started it is killed; else it would wait forever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)  # from a thread, and in the midst of a training
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def _macs_m(model: nn.Module, side: int) -> float:

@@ -1,4 +1,4 @@
-"""Configs by their file name, in a checkout and in a wheel."""
+"""Configs by their file name."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def test_a_path_goes_before_a_name(tmp_path, monkeypatch):
     assert config_files.find_config('maskrcnn_spanetv2_shapes.py') == 'maskrcnn_spanetv2_shapes.py'
 
 
-def test_a_misspelt_name_is_answered_with_those_like_it():
+def test_a_misspelled_name_is_answered_with_those_like_it():
     with pytest.raises(InputError, match='maskrcnn_spanetv2_shapes'):
         config_files.find_config('mask_rcnn_spanet_shapes')
 
@@ -30,10 +30,3 @@ def test_a_misspelt_name_is_answered_with_those_like_it():
 def test_fragments_of_configs_are_not_offered():
     with pytest.raises(InputError):
         config_files.find_config('coco_1x')
-
-
-def test_in_a_wheel(tmp_path, monkeypatch):
-    (tmp_path / 'configs/det').mkdir(parents=True)
-    (tmp_path / 'configs/det/x.py').write_text('')
-    monkeypatch.setattr(config_files, 'ROOT', tmp_path)
-    assert config_files.find_config('x') == str(tmp_path / 'configs/det/x.py')

@@ -19,10 +19,10 @@ from mmspanet.errors import InputError
     ('dataset', 'setting'),
     [
         (dict(data_root='nowhere/coco'), r'train_dataloader\.dataset\.data_root'),
-        (dict(data_root='{tmp}', ann_file='a.json'), r'train_dataloader\.dataset\.ann_file'),
-        (dict(data_root='{tmp}', data_prefix=dict(img='x/')), r'dataset\.data_prefix\.img'),
+        (dict(data_root='.', ann_file='a.json'), r'train_dataloader\.dataset\.ann_file'),
+        (dict(data_root='.', data_prefix=dict(img='x/')), r'dataset\.data_prefix\.img'),
         (
-            dict(type='ImageNet', data_root='{tmp}', split='train'),
+            dict(type='ImageNet', data_root='.', split='train'),
             r'train_dataloader\.dataset\.split',
         ),
         (
@@ -30,13 +30,13 @@ from mmspanet.errors import InputError
             r'dataset\.dataset\.data_root',
         ),
         (
-            dict(type='ConcatDataset', datasets=[dict(data_root='{tmp}'), dict(data_root='gone')]),
+            dict(type='ConcatDataset', datasets=[dict(data_root='.'), dict(data_root='gone')]),
             r'dataset\.datasets\.1\.data_root',
         ),
     ],
 )
-def test_missing_data_is_named(dataset, setting, tmp_path):
-    dataset = eval(repr(dataset).replace('{tmp}', str(tmp_path)))
+def test_missing_data_is_named(dataset, setting, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
     with pytest.raises(InputError, match=setting):
         check_data(cfg, ('train', 'val'))

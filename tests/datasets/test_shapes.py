@@ -1,4 +1,4 @@
-"""The embedded data set is as hard as it is said to be, and the same at every call."""
+"""The synthetic data set is as hard as it is said to be, and the same at every call."""
 
 import json
 

@@ -223,7 +223,8 @@ def test_command_trains_once_and_goes_on(tmp_path):
         (variant, seed) for seed in '01' for variant in ('3x3', 'attention')
     ]
     assert all(int(r['shape']) + int(r['texture']) + int(r['other']) == 20 for r in rows)
-    assert {'shape_bias.png', 'shape_bias.svg', 'runs.csv'} <= {p.name for p in tmp_path.iterdir()}
+    written = {path.name for path in tmp_path.iterdir()}
+    assert {'shape_bias.png', 'shape_bias.svg', 'runs.csv', 'surroundings.json'} <= written
 
     other = run_command(tmp_path, 'train_cfg.max_epochs=2')
     assert other.returncode != 0
