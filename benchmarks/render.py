@@ -15,7 +15,9 @@ TABLES: dict[str, tuple[str, Callable[[tables.Record], str]]] = {
     'training': ('training', lambda record: tables.timings(record['tables'])),
     'activation_memory': ('activation_memory', tables.activation_memory),
     'memory_of_a_block': ('activation_memory', tables.memory_of_a_block),
-    'alternatives': ('alternatives', tables.operator_variants),
+    'size_sweep': ('size_sweep', tables.size_sweep),
+    'roofline': ('roofline', tables.roofline),
+    'operator_variants': ('operator_variants', tables.operator_variants),
 }
 
 

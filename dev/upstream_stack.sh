@@ -3,7 +3,7 @@
 # bash dev/upstream_stack.sh [options of pytest]      (all tests: add -m '')
 #
 # The environment is $VENV, else .venv-upstream at the root of the checkout; Python is $PYTHON,
-# else python3.11 or python3.10. The compiled wheel of mmcv (about 9 minutes on 2 idle cores) is
+# else python3.11 or python3.10. The compiled wheel of mmcv (about 9 minutes on 2 cores) is
 # kept, by torch and Python version, where tools/setup_env.sh keeps that of onedl-mmcv.
 set -euo pipefail
 case ${1:-} in -h | --help) sed -n '/^#!/d;/^#/!q;s/^# \{0,1\}//p' "$0" && exit ;; esac

@@ -59,7 +59,7 @@ def check_model(cfg: Config, path: str) -> None:
 
 
 def check_scope(cfg: Config) -> None:
-    """Check that the library in whose names a config is written is there.
+    """Check that the library of a config's ``default_scope`` is installed.
 
     Raises:
         InputError: Names the library.
@@ -121,7 +121,7 @@ def building_errors(what: str) -> Iterator[None]:
 
 
 def _is_bug(error: BaseException) -> bool:
-    """Whether code of ours failed where it did not mean to: not by a ``raise`` of its own."""
+    """Whether an error came from our code, but not from a ``raise`` statement of it."""
     while error.__cause__ or error.__context__:  # libraries raise another with the class's name
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
     *_, last = traceback.extract_tb(error.__traceback__)

@@ -1,4 +1,4 @@
-"""Python's garbage collector, where it has nothing to find."""
+"""Python's garbage collector, turned off while many objects are made and none is garbage."""
 
 import gc
 from collections.abc import Iterator

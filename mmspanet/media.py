@@ -154,7 +154,7 @@ def check_aspect(image: np.ndarray) -> None:
 
 
 def run_image(source: Source, predictor: Predictor, score: float, results: Results) -> bool:
-    """Predict for one image; whether it could be read."""
+    """Predict for one image, and return whether it could be read."""
     image = cv2.imread(str(source.path), cv2.IMREAD_COLOR)
     if image is None:
         return False
@@ -179,7 +179,7 @@ def frames(video: cv2.VideoCapture) -> Iterator[np.ndarray]:
 def run_video(
     source: Source, predictor: Predictor, score: float, results: Results, track: Track
 ) -> bool:
-    """Predict for every frame of a video, and write a video; whether it could be read."""
+    """Predict for every frame of a video, write a video, and return whether it could be read."""
     video = cv2.VideoCapture(str(source.path))
     rate = video.get(cv2.CAP_PROP_FPS) or 25.0
     count = video.get(cv2.CAP_PROP_FRAME_COUNT)
@@ -214,7 +214,7 @@ def run_video(
 
 
 def _fault_in(source: Source, run_one: Callable[[], bool]) -> str | None:
-    """Run one source; its name and the reason if that can't be done, else None."""
+    """Run one source, and return its name and the reason if that fails, else None."""
     try:
         return None if run_one() else str(source.path)
     except (InputError, WriteError):

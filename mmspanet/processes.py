@@ -32,8 +32,8 @@ def die_with_parent(number: int = signal.SIGKILL) -> None:
 def end_with_launcher() -> None:
     """Have this process end with the torchrun that started it, if one did.
 
-    torchrun hands on the signals that it can. Of a SIGKILL nobody hears, and training would go on
-    without it; SIGTERM lets it save its state.
+    torchrun passes signals on, but it can't pass on a SIGKILL of itself: training would go on
+    without it. This process gets SIGTERM, which lets it save its state.
     """
     if 'TORCHELASTIC_RUN_ID' in os.environ:
         die_with_parent(signal.SIGTERM)

@@ -64,9 +64,18 @@ def run(
         Its stdout and stderr together.
     """
     program = ['bash'] if str(command[0]).endswith('.sh') else [sys.executable]
+    return _output([*program, *map(str, command)], cwd, status, env)
+
+
+def run_block(block: str, cwd: Path) -> str:
+    """Run the shell commands of a page as a user does, with this Python in front."""
+    return _output(['bash', '-e', '-c', block], cwd, 0, {})
+
+
+def _output(command: list[str], cwd: Path, status: int | None, env: dict[str, str]) -> str:
     bin_dir = Path(sys.executable).parent
     process = subprocess.run(
-        [*program, *map(str, command)],
+        command,
         cwd=cwd,
         env=os.environ | dict(PATH=f'{bin_dir}:{os.environ["PATH"]}', PYTHONPATH=str(ROOT)) | env,
         stdout=subprocess.PIPE,

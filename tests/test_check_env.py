@@ -13,8 +13,7 @@ import pytest
 
 from mmspanet import check_env
 from mmspanet.check_env import ONEDL, UPSTREAM, Failure, check, diagnose, probe
-
-ROOT = Path(__file__).parents[1]
+from tests.helpers import ROOT
 
 WHOLE = dict(ONEDL.values()) | dict(torch='2.11.0', torchvision='0.26.0', numpy='2.2.6')
 WHOLE_UPSTREAM = dict(UPSTREAM.values()) | dict(torch='2.4.1', torchvision='0.19.1', numpy='1.26.4')

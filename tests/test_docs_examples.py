@@ -5,10 +5,7 @@ comment before it on the page: ``<!--- skip: next "reason" -->``.
 """
 
 import argparse
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from unittest import SkipTest
 
@@ -22,8 +19,8 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipP
 from mmspanet import cli
 from mmspanet.engine import device
 from mmspanet.registry import MODELS as OUR_MODELS
+from tests.helpers import ROOT, run_block
 
-ROOT = Path(__file__).parents[1]
 PAGES = [
     ROOT / 'README.md',
     *sorted((ROOT / 'docs').glob('*.md')),
@@ -33,16 +30,7 @@ PAGES = [
 
 
 def run_shell(example: Example) -> None:
-    """Run a block as a user does, with this Python in front."""
-    path = f'{Path(sys.executable).parent}:{os.environ["PATH"]}'
-    result = subprocess.run(
-        ['bash', '-e', '-c', example.parsed],
-        env=os.environ | dict(PATH=path, PYTHONPATH=str(ROOT)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert result.returncode == 0, f'{example.parsed}\n{result.stdout}'
+    run_block(example.parsed, Path.cwd())
 
 
 SYBIL = Sybil([PythonCodeBlockParser(), CodeBlockParser('shell', run_shell), SkipParser()])

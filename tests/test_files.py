@@ -2,14 +2,13 @@
 
 import errno
 import os
-import subprocess
-import sys
 import threading
 
 import pytest
 
 from mmspanet import files
 from mmspanet.errors import WriteError
+from tests.helpers import run
 
 
 def names(folder):
@@ -102,8 +101,7 @@ def test_a_disk_that_is_full(tmp_path):
         'resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n'
         'files.write_bytes(sys.argv[1], bytes(5000))\n'
     )
-    run = subprocess.run([sys.executable, '-c', code, path], capture_output=True, text=True)
-    assert 'make room' in run.stderr.splitlines()[-1]
+    assert 'make room' in run(['-c', code, path], status=1).splitlines()[-1]
     assert path.read_bytes() == b'earlier'
     assert names(tmp_path) == ['a']
 

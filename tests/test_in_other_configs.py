@@ -11,8 +11,8 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
 from mmspanet.engine import device
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[1]
 PAGES = ''.join((ROOT / page).read_text() for page in ('README.md', 'docs/other_configs.md'))
 # The stock config, and what a user writes below it.
 SWAPS = dict(

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 import mmspanet
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[1]
 MIM = ('configs', 'tools', 'model-index.yml')
 
 

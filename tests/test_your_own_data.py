@@ -2,19 +2,15 @@
 
 import argparse
 import ast
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
 from mmspanet import cli
 from mmspanet.datasets.paths import dataset_paths
+from tests.helpers import ROOT, run_block
 
-ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / 'docs/your_own_data.md').read_text()
 BLOCKS = re.findall(r'```shell\n(.*?)```', PAGE, re.DOTALL)
 SHORTER = dict(
@@ -128,22 +124,8 @@ def folder(tmp_path_factory):
     for name in ('configs', 'tools'):
         (folder / name).symlink_to(ROOT / name)
     (block,) = [b for b in BLOCKS if 'make_shapes' in b]
-    run(block.replace('--train 1000 --val 50', '--train 10 --val 5'), folder)
+    run_block(block.replace('--train 1000 --val 50', '--train 10 --val 5'), folder)
     return folder
-
-
-def run(command: str, folder: Path) -> str:
-    process = subprocess.run(
-        ['bash', '-e', '-c', command],
-        cwd=folder,
-        env=os.environ
-        | dict(PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}', PYTHONPATH=str(ROOT)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.returncode == 0, process.stdout
-    return process.stdout
 
 
 @pytest.mark.slow
@@ -153,7 +135,7 @@ def test_from_data_to_pictures(name, folder):
     options = f' --cfg-options {SHORTER[name]} {FEWER}\n'
     last = 'iter_2.pth' if name == 'own_masks' else 'epoch_1.pth'
     block = re.sub(r'(epoch|iter)_\d+\.pth', last, block)
-    said = run(block.replace('\n', options), folder)
+    said = run_block(block.replace('\n', options), folder)
     assert said.count(METRICS[name]) >= 2  # after training, and by the test
     pictures = [*(folder / f'work_dirs/{name}/pictures').rglob('*.*g')]
     assert len(pictures) == 5

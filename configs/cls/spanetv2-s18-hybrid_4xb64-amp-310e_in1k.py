@@ -11,8 +11,8 @@ optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys={'srf.filter': dict(heads=4)}),
 )
 param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-6 / lr, by_epoch=True, begin=0, end=21),
-    dict(type='CosineAnnealingLR', T_max=300, eta_min=1e-5, by_epoch=True, begin=0, end=301),
+    dict(_base_.param_scheduler[0], start_factor=1e-6 / lr),
+    _base_.param_scheduler[1],
 ]
 train_dataloader = dict(batch_size=64)
 auto_scale_lr = dict(base_batch_size=256)

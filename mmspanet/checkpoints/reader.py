@@ -286,7 +286,7 @@ def _read_any_kind(file: BinaryIO, place: Place) -> Any:
 
 
 def _name_kind(start: bytes) -> str:
-    """What a file is that no checkpoint starts like."""
+    """Say what a file is whose first bytes are those of no checkpoint."""
     if start[0:1] == b'\x80' and start[1] in range(2, 6):
         return 'is a pickle that torch.save did not write: have its author save it with torch.save'
     if start[:2] == b'\x1f\x8b':

@@ -86,8 +86,9 @@ def _mover(map_location: Any) -> Callable[[torch.UntypedStorage, str], Any]:
 def allow_training_checkpoints() -> None:
     """Let ``torch.load`` read MMEngine's training checkpoints as it is called by default.
 
-    Since torch 2.6 that is with ``weights_only=True``, and mmengine 0.10.7, of before, calls it so:
-    its own checkpoints do not load then in the libraries' launchers. Older torch needs nothing.
+    torch >= 2.6 defaults to ``weights_only=True``; mmengine 0.10.7 predates that and relies on the
+    default, so its own checkpoints do not load in the libraries' launchers. Older torch needs
+    nothing.
 
     This is all that the import of ``mmspanet.registry`` changes for others: the names in
     :func:`training_globals` are allowed, and stand for functions that do no more than build
@@ -131,7 +132,7 @@ def _statistic_name(owner: object, name: str) -> str:
 
 
 def _scalar(dtype: object, data: object) -> np.generic:
-    """In place of NumPy's, which hands on any object that is called one."""
+    """In place of NumPy's, which returns any object as it is if the dtype is ``object``."""
     if not isinstance(dtype, np.dtype) or dtype.kind not in 'biuf' or type(data) is not bytes:
         raise UnpicklingError(f'A scalar of {dtype!r} is not part of a checkpoint.')
     return np.frombuffer(data, dtype, count=1)[0]

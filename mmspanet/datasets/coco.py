@@ -68,7 +68,7 @@ def _finite(text: str) -> float:
 def is_sound(
     content: Any, with_masks: bool, annotated: bool = True, is_measured: bool = False
 ) -> bool:
-    """Whether skimmed content has nothing of :data:`STOPPING`; if in doubt, it has not.
+    """Whether skimmed content is certain to have nothing of :data:`STOPPING`.
 
     Args:
         content: What :func:`skim` returns.

@@ -61,7 +61,7 @@ def broken_label_map(cfg: Config) -> Finding | None:
 
 
 def part_datasets(cfg: Config, part: str) -> Iterator[tuple[str, ConfigDict]]:
-    """Place and config of each data set of a part, inside its wrappers; none if it has none.
+    """Yield the place and config of each data set of a part, inside its wrappers.
 
     Raises:
         InputError: If the part is no loader of a data set.

@@ -87,7 +87,7 @@ def test(runner: Runner) -> dict[str, float]:
 
 
 class _RunHook(Hook):
-    """Knows whether the loop has begun, and ends it, a checkpoint written, if it was asked to."""
+    """Notes that the loop has begun; on request, saves a checkpoint and ends the loop."""
 
     def __init__(self) -> None:
         self.has_begun = False

@@ -267,7 +267,7 @@ class DeployedBlock(nn.Module):
 
 
 def deploy_block(block: nn.Module) -> nn.Module:
-    """The deployed form of a block; the block itself where its mixer has none."""
+    """Return the deployed form of a block, or the block itself if its mixer has none."""
     known = (SPAM, SPAMRevision, Attention, MixAttention)  # their subclasses compute other things
     if type(block) is MetaFormerBlock and type(block.token_mixer) in known:
         return DeployedBlock(block)

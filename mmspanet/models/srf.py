@@ -64,7 +64,7 @@ class ScaledSpectralRescalingFilter(SpectralRescalingFilter):
 
 
 def rescale(u: Tensor, gain: Tensor) -> Tensor:
-    """The spectrum of maps u, (B, C, H, W), times ``gain``, (C, H, W // 2 + 1): maps again."""
+    """Multiply the spectrum of maps u, (B, C, H, W), with ``gain``, (C, H, W // 2 + 1)."""
     with _without_autocast(u.device.type):
         spectrum = torch.fft.rfft2(_at_least_float32(u), norm='ortho')  # (B, C, H, W // 2 + 1)
         s = torch.fft.irfft2(spectrum * gain, s=u.shape[-2:], norm='ortho')  # (B, C, H, W)

@@ -1,13 +1,10 @@
 """One way for a checkpoint into a model: whatever the source, read once, whole or refused."""
 
 import os
-import subprocess
-import sys
 import threading
 import zipfile
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -21,8 +18,7 @@ from mmspanet.checkpoints import load, load_backbone, newest_whole_checkpoint
 from mmspanet.checkpoints.load import is_whole
 from mmspanet.checkpoints.sources import cache_path, local_file
 from mmspanet.errors import CheckpointError, InputError
-
-ROOT = Path(__file__).parents[2]
+from tests.helpers import ROOT, run
 
 
 class Tiny(nn.Module):
@@ -199,17 +195,12 @@ finally:
 @pytest.mark.slow
 def test_a_test_opens_its_checkpoint_once(tmp_path):
     config = 'configs/cls/spanetv2_shapes.py'
-    make = ['tools/make_shapes.py', 'imagenet', '--root', tmp_path, '--train', '4', '--val', '4']
-    subprocess.run([sys.executable, *map(str, make)], cwd=ROOT, check=True)
+    run(['tools/make_shapes.py', 'imagenet', '--root', tmp_path, '--train', '4', '--val', '4'])
     path = tmp_path / 'weights.pth'
     torch.save(build_model(Config.fromfile(ROOT / config)).state_dict(), path)
     command = ['-c', COUNT, path, 'tools/test.py', config, path, '--work-dir', tmp_path / 'work']
     command += ['--cfg-options', f'test_dataloader.dataset.data_root={tmp_path}/imagenet']
-    done = subprocess.run(
-        [sys.executable, *map(str, command)], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert 'opened 1' in done.stdout
+    assert 'opened 1' in run(command)
 
 
 def test_resume_passes_damaged_checkpoints_over(tmp_path, capsys):

@@ -25,6 +25,7 @@ from mmspanet.checkpoints.reader import (
     read_state_dict,
 )
 from mmspanet.errors import CheckpointError
+from tests.helpers import run
 
 
 def assert_same(ours, theirs):
@@ -389,9 +390,7 @@ def test_names_of_files_are_shown_without_controls():
 def test_changed_instructions_run_nothing():
     """200 files; dev/fuzz_checkpoints.py reads any number."""
     script = 'import json, dev.fuzz_checkpoints as f; print(json.dumps(f.read_batch(range(200))))'
-    process = subprocess.run(
-        [sys.executable, '-c', script], capture_output=True, text=True, check=True
-    )
-    assert 'VIOLATION' not in process.stdout
-    assert '"read"' in process.stdout
-    assert '"refused"' in process.stdout
+    said = run(['-c', script])
+    assert 'VIOLATION' not in said
+    assert '"read"' in said
+    assert '"refused"' in said

@@ -15,6 +15,7 @@ from mmengine.utils import digit_version
 from mmspanet.checkpoints import safe
 from mmspanet.checkpoints.reader import read_checkpoint
 from mmspanet.errors import CheckpointError
+from tests.helpers import run
 
 
 class Bomb:
@@ -97,10 +98,9 @@ for _ in range(2):  # onedl-mmengine allows for each load, and takes back what w
 print('the good one is read')
 CheckpointLoader.load_checkpoint({str(tmp_path / 'bomb.pth')!r})
 """
-    process = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
-    assert process.returncode == 1
-    assert 'the good one is read' in process.stdout, process.stderr
-    assert 'CheckpointError' in process.stderr
+    said = run(['-c', script], status=1)
+    assert 'the good one is read' in said
+    assert 'CheckpointError' in said
     assert not (tmp_path / 'ran').exists()
 
 
@@ -146,10 +146,7 @@ def test_scripts_of_others_run_guarded(tmp_path, way):
     )
     module, config = ['-m', 'mmspanet.checkpoints.guarded'], ['config.py']
     command = [*module, 'script.py'] if way == 'module' else ['script.py', *config]
-    said = subprocess.run(
-        [sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert 'CheckpointError' in said.stderr
+    assert 'CheckpointError' in run(command, tmp_path, status=1)
     assert not (tmp_path / 'ran').exists()
 
 

@@ -1,9 +1,6 @@
 """Each kind of broken data has a defined outcome, and is named before a run."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,8 +9,8 @@ from mmengine.config import ConfigDict
 from PIL import Image
 
 from mmspanet.datasets import check
+from tests.helpers import run
 
-ROOT = Path(__file__).parents[2]
 WIDTH, HEIGHT = 40, 24
 
 
@@ -232,13 +229,12 @@ def test_the_command(tmp_path):
         (tmp_path / part / 'star').mkdir(parents=True)
         photo().save(tmp_path / part / 'star' / 'good.jpg')
     save_cut(tmp_path / 'train' / 'star' / 'cut.jpg')
-    command = [sys.executable, 'tools/check_data.py', 'configs/cls/spanetv2_shapes.py']
-    command += ['--out', str(tmp_path / 'faults.csv'), '--cfg-options']
+    command = ['tools/check_data.py', 'configs/cls/spanetv2_shapes.py']
+    command += ['--out', tmp_path / 'faults.csv', '--cfg-options']
     for part in ('train', 'val', 'test'):
         command.append(f'{part}_dataloader.dataset.data_root={tmp_path}')
         command.append(f'{part}_dataloader.dataset.metainfo.classes=("star",)')
-    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert process.returncode == 1, process.stderr
-    assert 'fault: broken image, 1 times' in process.stdout
-    assert 'train/star/cut.jpg' in process.stdout
+    said = run(command, status=1)
+    assert 'fault: broken image, 1 times' in said
+    assert 'train/star/cut.jpg' in said
     assert len((tmp_path / 'faults.csv').read_text().splitlines()) == 2

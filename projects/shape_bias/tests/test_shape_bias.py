@@ -2,9 +2,6 @@
 
 import csv
 import math
-import os
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -18,8 +15,8 @@ from mmspanet.datasets.shapes import CLASSES, draw
 from projects.shape_bias import cue_images, shape_bias, training
 from projects.shape_bias.shape_bias import CueResult, CueRun, Decision
 from projects.shape_bias.variants import VARIANTS
+from tests.helpers import ROOT, run
 
-ROOT = Path(__file__).parents[3]
 CONFIG = ROOT / 'projects/shape_bias/configs/spanetv2_cues.py'
 
 
@@ -194,29 +191,21 @@ def test_figure_shows_every_run_and_the_means():
     assert mean.get_ydata() == pytest.approx([30] * 4)
 
 
-def run_command(out_dir: Path, *options: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, '-m', 'projects.shape_bias.run', '--out-dir', str(out_dir)]
+def run_command(out_dir: Path, *options: str, status: int = 0) -> str:
+    command = ['-m', 'projects.shape_bias.run', '--out-dir', out_dir]
     counts = [f'cues.{name}=20' for name in cue_images.CUE_SETS]
-    return subprocess.run(
-        [*command, '--variants', '3x3', 'attention', '--cfg-options', *counts, *options],
-        cwd=ROOT,
-        env=os.environ | dict(PYTHONPATH=str(ROOT)),
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    command += ['--variants', '3x3', 'attention', '--cfg-options', *counts, *options]
+    return run(command, status=status)
 
 
 @pytest.mark.slow
 def test_command_trains_once_and_goes_on(tmp_path):
     pytest.importorskip('mmpretrain')
     short = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'train_dataloader.batch_size=10']
-    first = run_command(tmp_path, *short, '--seeds', '0')
-    assert first.returncode == 0, first.stderr
+    run_command(tmp_path, *short, '--seeds', '0')
     second = run_command(tmp_path, *short, '--seeds', '0', '1')
-    assert second.returncode == 0, second.stderr
-    assert '3x3, seed 1' in second.stdout
-    assert '3x3, seed 0' not in second.stdout
+    assert '3x3, seed 1' in second
+    assert '3x3, seed 0' not in second
     with open(tmp_path / 'shape_bias.csv', newline='') as file:
         rows = list(csv.DictReader(file))
     assert [(row['variant'], row['seed']) for row in rows] == [
@@ -226,7 +215,6 @@ def test_command_trains_once_and_goes_on(tmp_path):
     written = {path.name for path in tmp_path.iterdir()}
     assert {'shape_bias.png', 'shape_bias.svg', 'runs.csv', 'surroundings.json'} <= written
 
-    other = run_command(tmp_path, 'train_cfg.max_epochs=2')
-    assert other.returncode != 0
-    assert 'give another --out-dir' in other.stderr
-    assert 'Traceback' not in other.stderr
+    other = run_command(tmp_path, 'train_cfg.max_epochs=2', status=1)
+    assert 'give another --out-dir' in other
+    assert 'Traceback' not in other

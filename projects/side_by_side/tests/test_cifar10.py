@@ -3,8 +3,6 @@
 import hashlib
 import io
 import pickle
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -15,9 +13,9 @@ from torchvision.datasets import CIFAR10
 
 from mmspanet.errors import InputError
 from projects.side_by_side import cifar10 as converter
+from tests.helpers import run
 
-ROOT = Path(__file__).parents[3]
-SCRIPT = ROOT / 'projects/side_by_side/cifar10.py'
+CONVERT = ['-m', 'projects.side_by_side.cifar10']
 CLASSES = [
     'airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck',
 ]  # fmt: skip
@@ -35,11 +33,6 @@ def jpeg(value: int) -> bytes:
     return buffer.getvalue()
 
 
-def run(*arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture
 def folders(tmp_path) -> Path:
     path = tmp_path / 'images.tar.xz'
@@ -53,14 +46,11 @@ def folders(tmp_path) -> Path:
 @pytest.mark.slow
 def test_unpacks_an_archive_of_class_folders(folders, tmp_path):
     out = tmp_path / 'data/cifar10'
-    done = run(folders, '--out', out)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f'{out}/train: 10 images\n{out}/test: 10 images\n'
+    said = run([*CONVERT, folders, '--out', out])
+    assert said == f'{out}/train: 10 images\n{out}/test: 10 images\n'
     assert (out / 'train/dog/0000.jpg').read_bytes() == jpeg(100)
     assert [path.name for path in out.parent.iterdir()] == ['cifar10']  # nothing left beside it
-    again = run(folders, '--out', out)
-    assert again.returncode == 1
-    assert 'exists already' in again.stderr
+    assert 'exists already' in run([*CONVERT, folders, '--out', out], status=1)
 
 
 @pytest.mark.slow
@@ -79,10 +69,8 @@ def test_refuses_what_is_no_archive_and_writes_nothing(folders, tmp_path):
         (outside, 'can not be unpacked'),
         (tmp_path / 'none.tar', 'does not exist'),
     ):
-        done = run(source, '--out', tmp_path / 'out/cifar10')
-        assert done.returncode == 1
-        assert says in done.stderr
-        assert len(done.stderr.splitlines()) == 1
+        (line,) = run([*CONVERT, source, '--out', tmp_path / 'out/cifar10'], status=1).splitlines()
+        assert says in line
         assert not (tmp_path / 'out/cifar10').exists()
     assert not (tmp_path / 'escaped.txt').exists()
     assert not (tmp_path / 'out/escaped.txt').exists()

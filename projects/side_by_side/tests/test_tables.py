@@ -15,8 +15,8 @@ import pytest
 from mmspanet.analysis.tables import append_csv
 from projects.side_by_side import tables
 from projects.side_by_side.tables import Epoch, TrainingRun
-
-ROOT = Path(__file__).parents[3]
+from tests.helpers import ROOT
+from tests.helpers import run as run_script
 
 RUN = TrainingRun(
     config='a_b128-10e_cifar10',
@@ -82,7 +82,6 @@ def images(tmp_path_factory) -> Path:
 def command(images: Path, out: Path, *options: str) -> list[str]:
     configs = ROOT / 'projects/side_by_side/configs'
     return [
-        sys.executable,
         '-m',
         'projects.side_by_side.run',
         str(configs / 'spanetv2-xs-pure_b128-10e_cifar10.py'),
@@ -99,25 +98,14 @@ def command(images: Path, out: Path, *options: str) -> list[str]:
     ]
 
 
-ENVIRONMENT = os.environ | {'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
-
-
-def train(images: Path, out: Path, *options: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        command(images, out, *options),
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=out.parent,
-        env=ENVIRONMENT,
-    )
+def train(images: Path, out: Path, *options: str) -> None:
+    run_script(command(images, out, *options), out.parent, OMP_NUM_THREADS='1')
 
 
 @pytest.mark.slow
 def test_pairs_are_trained_once(images, tmp_path):
     out = tmp_path / 'evidence'
-    done = train(images, out)
-    assert done.returncode == 0, done.stderr
+    train(images, out)
     runs = tables.read_runs(out / 'runs.csv')
     assert [run.model for run in runs] == ['spanetv2-xs-pure', 'resnet-xs']
     assert all(run.epochs == 2 and run.images == 20 for run in runs)
@@ -129,24 +117,23 @@ def test_pairs_are_trained_once(images, tmp_path):
         assert 0 < log[0].train_seconds < log[1].train_seconds
     assert (out / 'curves.png').stat().st_size > 10_000
 
-    again = train(images, out)
-    assert again.returncode == 0, again.stderr
+    train(images, out)
     assert len(tables.read_runs(out / 'runs.csv')) == 2
-    more = train(images, out, '--seeds', '0', '1')
+    train(images, out, '--seeds', '0', '1')
     assert [(run.model, run.seed) for run in tables.read_runs(out / 'runs.csv')][2:] == [
         ('spanetv2-xs-pure', 1),
         ('resnet-xs', 1),
-    ], more.stderr
+    ]
 
 
 @pytest.mark.slow
 def test_a_killed_runner_takes_its_training_with_it(images, tmp_path):
     runner = subprocess.Popen(
-        [*command(images, tmp_path / 'evidence'), 'train_cfg.max_epochs=1000'],
+        [sys.executable, *command(images, tmp_path / 'evidence'), 'train_cfg.max_epochs=1000'],
         stdout=subprocess.PIPE,
         text=True,
         cwd=tmp_path,
-        env=ENVIRONMENT,
+        env=os.environ | dict(OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT)),
     )
     assert runner.stdout is not None
     assert any('epoch 1 of' in line for line in runner.stdout)
