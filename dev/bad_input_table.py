@@ -203,7 +203,8 @@ def become(case: Case, folder: Path) -> None:
         )
         signal.alarm(PATIENCE)
         path, *arguments = case.command
-        sys.argv = [str(ROOT / 'tools' / path), *arguments]
+        own = ['--no-report'] if path in ('train.py', 'test.py') else []
+        sys.argv = [str(ROOT / 'tools' / path), *arguments, *own]
         sys.path[0] = str(Path(sys.argv[0]).parent)
         sys.path.insert(1, str(ROOT))
         runpy.run_path(sys.argv[0], run_name='__main__')

@@ -101,7 +101,7 @@ class FaultInjection:
         command = [sys.executable, 'tools/train.py', str(self.work_dir / 'config.py')]
         if self.processes == 2:
             command = ['bash', 'tools/dist_train.sh', command[-1], '2']
-        command += ['--work-dir', str(folder), '--resume', '--cfg-options']
+        command += ['--work-dir', str(folder), '--resume', '--no-report', '--cfg-options']
         command += [f'custom_hooks.1.{key}={value}' for key, value in hook.items()]
         with log.open('w') as file:
             return subprocess.run(

@@ -155,7 +155,14 @@ def training_steps(device: str, out: Path, small: bool) -> list[Step]:
         for where in dict.fromkeys((device, 'cpu')):
             work_dir = out / f'{task}_{where}'
             command = ['python', 'tools/train.py', f'configs/{config}', '--amp']
-            command += ['--work-dir', str(work_dir), '--cfg-options', *length, *places]
+            command += [
+                '--work-dir',
+                str(work_dir),
+                '--no-report',
+                '--cfg-options',
+                *length,
+                *places,
+            ]
             hide = dict(CUDA_VISIBLE_DEVICES='') if where == 'cpu' else {}
             minutes = 2 if where != 'cpu' else 3
             steps.append(

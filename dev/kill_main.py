@@ -46,7 +46,8 @@ def parse_args() -> argparse.Namespace:
 def start(folder: Path, *settings: str) -> subprocess.Popen[bytes]:
     """A training in ``folder``, resumed if there is something, as a group of processes."""
     command = [sys.executable, 'tools/train.py', 'configs/cls/spanetv2_shapes.py']
-    command += ['--work-dir', str(folder / 'run'), '--resume', '--save-on-signal', '--cfg-options']
+    command += ['--work-dir', str(folder / 'run'), '--resume', '--save-on-signal']
+    command += ['--no-report', '--cfg-options']
     data = folder / 'shapes/imagenet'
     command += [f'{part}_dataloader.dataset.data_root={data}' for part in ('train', 'val', 'test')]
     command += ['train_dataloader.batch_size=4', f'train_dataloader.num_workers={WORKERS}']

@@ -7,7 +7,9 @@ import argparse
 import ast
 import os
 import re
+import shlex
 import signal
+import subprocess
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -27,6 +29,7 @@ from mmspanet.errors import (
 
 SMALLEST_SIDE = 32  # pixels: one position in the last of four stages
 LARGEST_SIDE = 2**16 - 1  # pixels: the most that JPEG has
+LONGEST_REPORT = 3600  # seconds
 _USERS_ERRORS = (InputError, CheckpointError, DivergedError, WorkerError, WriteError)
 
 if TYPE_CHECKING:  # MMEngine loads PyTorch
@@ -98,6 +101,45 @@ def add_run_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--local_rank', '--local-rank', type=int, default=0, help='set by launchers'
     )
+
+
+def add_report_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--no-report``."""
+    parser.add_argument(
+        '--no-report', action='store_true', help='make no page of the run, and keep no predictions'
+    )
+
+
+def make_run_report(script: Path, work_dir: str) -> None:
+    """Make the page of a run in a process of its own; no failure of it is one of the run.
+
+    Of several processes the first makes it.
+
+    Args:
+        script: tools/analysis_tools/run_report.py.
+        work_dir: Of the run.
+    """
+    from mmspanet.processes import is_first_process
+
+    if not is_first_process():
+        return
+    try:
+        made = subprocess.run(
+            [sys.executable, script, work_dir],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=LONGEST_REPORT,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        print(f'The run is done, without a page: {error}')
+        return
+    said = made.stdout.strip().splitlines() or ['']
+    if made.returncode:
+        again = shlex.join(['python', str(script), work_dir])
+        print(f'The run is done, without a page ({said[-1]}); to try again: {again}')
+    else:
+        print(f'The page of the run: {said[-1]}')
 
 
 def add_cfg_options(parser: argparse.ArgumentParser, example: str) -> None:

@@ -109,10 +109,11 @@ SHAPES_CONFIGS = dict(
 
 
 def shapes_options(task: str, root: Path) -> list[str]:
-    """--cfg-options that shorten a Shapes config to a few images."""
+    """--no-report, and --cfg-options that shorten a Shapes config to a few images."""
     layout = dict(det='coco', seg='ade', cls='imagenet')[task]
     data = root / layout
     common = [
+        '--no-report',
         '--cfg-options',
         *(f'{part}_dataloader.dataset.data_root={data}' for part in ('train', 'val', 'test')),
         *(f'{part}_dataloader.num_workers=0' for part in ('train', 'val', 'test')),

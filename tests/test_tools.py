@@ -111,7 +111,7 @@ def test_the_libraries_own_train_scripts(task, library, shapes_root, tmp_path):
             ROOT / SHAPES_CONFIGS[task],
             '--work-dir',
             tmp_path / 'run',
-            *shapes_options(task, shapes_root),
+            *shapes_options(task, shapes_root)[1:],  # all but --no-report
         ],
         cwd=tmp_path,
     )
@@ -169,7 +169,7 @@ def test_slurm_command_line(script, arguments, expected, tmp_path):
 
 def test_reproduce_says_what_came_out(trained, shapes_root, tmp_path):
     """A claim that is missed, without a leaderboard to record it, and one that is met, with it."""
-    short = shapes_options('cls', shapes_root)
+    short = shapes_options('cls', shapes_root)[1:]  # all but --no-report
     checkpoint = (trained('cls') / 'last_checkpoint').read_text()
     root = tmp_path / 'root'
     (root / 'configs/cls').mkdir(parents=True)
@@ -373,7 +373,8 @@ def test_a_checkpoint_can_not_run_code(command, shapes_root, tmp_path):
     torch.save(content, bomb, pickle_module=pickle)
     if command[0] in ('tools/test.py', 'tools/train.py', 'tools/reproduce.py'):
         place = command.index('load_from=BOMB') if 'load_from=BOMB' in command else len(command)
-        shortened = ['--work-dir', bomb.parent, *shapes_options('cls', shapes_root)]
+        own = 1 if command[0] == 'tools/reproduce.py' else 0  # which has no --no-report
+        shortened = ['--work-dir', bomb.parent, *shapes_options('cls', shapes_root)[own:]]
         command = [*command[:place], *shortened, *command[place:]]
     command = [str(part).replace('BOMB', str(bomb)) for part in command]
     log = run(command, status=None)

@@ -9,10 +9,13 @@ from mmspanet import cli
 from mmspanet.errors import InputError
 from mmspanet.files import make_folder
 
+REPORT = Path(__file__).with_name('analysis_tools') / 'run_report.py'
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     cli.add_run_options(parser)
+    cli.add_report_option(parser)
     parser.add_argument('checkpoint', help='path or URL of the checkpoint')
     parser.add_argument(
         '--out',
@@ -76,8 +79,8 @@ def check_output(path: Path, segments: bool) -> None:
     make_folder(path if segments else path.parent)
 
 
-def test(args: argparse.Namespace) -> None:
-    """Test a checkpoint, as the options say."""
+def test(args: argparse.Namespace) -> str:
+    """Test a checkpoint, as the options say, and return the work dir."""
     from mmengine.registry import METRICS
 
     from mmspanet import checkpoints
@@ -85,6 +88,7 @@ def test(args: argparse.Namespace) -> None:
     from mmspanet.checkpoints.sources import local_file
     from mmspanet.datasets.paths import check_data
     from mmspanet.engine import device, run
+    from mmspanet.engine.record import RecordRunHook
 
     guard_process()
     cfg = cli.run_config(args)
@@ -115,15 +119,21 @@ def test(args: argparse.Namespace) -> None:
         runner.test_evaluator.metrics.append(
             METRICS.build(dict(type=dump, out_file_path=str(args.out)))
         )
+    keeps = not args.no_report and not args.out
+    out = str(args.out) if args.out else None
+    runner.register_hook(RecordRunHook(args.config, keeps, out, source=str(file)))
     run.test(runner)
+    return cfg.work_dir
 
 
 def main() -> None:
     args = parse_args()
     from mmspanet.engine.device import destroy_process_group
 
-    test(args)
+    work_dir = test(args)
     destroy_process_group()
+    if not args.no_report:
+        cli.make_run_report(REPORT, work_dir)
 
 
 if __name__ == '__main__':

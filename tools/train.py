@@ -1,14 +1,18 @@
 """Train a detector, a segmentor or a classifier from its config."""
 
 import argparse
+from pathlib import Path
 
 from mmspanet import cli
 from mmspanet.errors import InputError
+
+REPORT = Path(__file__).with_name('analysis_tools') / 'run_report.py'
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     cli.add_run_options(parser)
+    cli.add_report_option(parser)
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -35,14 +39,15 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def train(args: argparse.Namespace) -> None:
-    """Train, or go on with a training, as the options say."""
+def train(args: argparse.Namespace) -> str:
+    """Train, or go on with a training, as the options say, and return the work dir."""
     from mmspanet.checkpoints import newest_whole_checkpoint
     from mmspanet.checkpoints.safe import guard_process
     from mmspanet.checkpoints.sources import local_file
     from mmspanet.datasets.paths import check_data
     from mmspanet.engine import device, run
     from mmspanet.engine.lock import lock_work_dir
+    from mmspanet.engine.record import RecordRunHook
 
     guard_process()
     cfg = cli.run_config(args)
@@ -72,15 +77,20 @@ def train(args: argparse.Namespace) -> None:
     check_data(cfg, ('train', 'val'))
     device.adapt_to_cpu(cfg)
     device.join_cpu_processes(cfg)
-    run.train(run.build(cfg), args.save_on_signal)
+    runner = run.build(cfg)
+    runner.register_hook(RecordRunHook(args.config, keeps=not args.no_report))
+    run.train(runner, args.save_on_signal)
+    return cfg.work_dir
 
 
 def main() -> None:
     args = parse_args()
     from mmspanet.engine.device import destroy_process_group
 
-    train(args)
+    work_dir = train(args)
     destroy_process_group()
+    if not args.no_report:
+        cli.make_run_report(REPORT, work_dir)
 
 
 if __name__ == '__main__':

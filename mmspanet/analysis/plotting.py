@@ -43,6 +43,7 @@ STYLE: Any = {
     'axes.spines.top': False,
     'axes.spines.right': False,
     'axes.grid': True,
+    'axes.axisbelow': True,  # the grid behind the bars
     'grid.color': '#e5e5e5',
     'grid.linewidth': 0.6,
     'lines.linewidth': 1.5,

@@ -1,13 +1,10 @@
-"""One HTML page of drawings that loads nothing else: inline SVG, and tables as data links."""
+"""The report on a model: its drawings, and what was measured on what."""
 
-import base64
 import datetime
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment
-from markupsafe import Markup
 
 import mmspanet
 from mmspanet import surroundings
@@ -15,9 +12,8 @@ from mmspanet.checkpoints.publish import file_hash
 
 from .inside import studies
 from .inside.spam_response import depthwise_kernels
-from .plotting import Drawing, inline_svg
+from .plotting import Drawing
 from .subject import Subject
-from .tables import csv_text
 from .theory import figures
 from .theory.sweeps import random_sweeps
 
@@ -83,28 +79,3 @@ def facts(config: str, subjects: Sequence[Subject], images: str) -> Facts:
         ('Libraries', ', '.join(f'{name} {version}' for name, version in libraries.items())),
         ('Machine', surroundings.machine()),
     ]
-
-
-def page(template: str, title: str, facts: Facts, drawings: Sequence[Drawing]) -> str:
-    """Fill the template of a report.
-
-    Args:
-        template: A Jinja template; it gets ``title``, ``facts`` and ``drawings``, and the filters
-            ``svg`` and ``data_link`` for a drawing's figure and table.
-        title: Heading of the page, in plain text.
-        facts: See :func:`facts`.
-        drawings: In their order.
-    """
-    environment = Environment(autoescape=True, trim_blocks=True, keep_trailing_newline=True)
-    environment.filters.update(svg=_svg, data_link=_data_link)
-    parts = dict(title=title, facts=facts, drawings=drawings)
-    return environment.from_string(template).render(parts)
-
-
-def _svg(drawing: Drawing) -> Markup:
-    return Markup(inline_svg(drawing.figure, drawing.name))
-
-
-def _data_link(drawing: Drawing) -> str:
-    text = base64.b64encode(csv_text(drawing.rows).encode()).decode()
-    return f'data:text/csv;base64,{text}'

@@ -51,6 +51,7 @@ def _load_storage(content: bytes) -> Any:
     """The memory of a tensor that another process of a run has pickled and sent.
 
     It is no checkpoint: ``torch.save`` wrote a bare storage, which PyTorch reads without code.
+    Pickles of tensors name this function, those of predictions among them: its name stays.
     """
     return _torch_load(io.BytesIO(content), weights_only=True)
 

@@ -199,8 +199,8 @@ def test_a_test_opens_its_checkpoint_once(tmp_path):
     path = tmp_path / 'weights.pth'
     torch.save(build_model(Config.fromfile(ROOT / config)).state_dict(), path)
     command = ['-c', COUNT, path, 'tools/test.py', config, path, '--work-dir', tmp_path / 'work']
-    command += ['--cfg-options', f'test_dataloader.dataset.data_root={tmp_path}/imagenet']
-    assert 'opened 1' in run(command)
+    data = f'test_dataloader.dataset.data_root={tmp_path}/imagenet'
+    assert 'opened 1' in run([*command, '--no-report', '--cfg-options', data])
 
 
 def test_resume_passes_damaged_checkpoints_over(tmp_path, capsys):

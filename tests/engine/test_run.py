@@ -280,7 +280,7 @@ def is_alive(pid):
 def start(data_root, work_dir, *options):
     """A training with two loader workers that lasts until it is ended, and its log."""
     command = [sys.executable, 'tools/train.py', 'configs/cls/spanetv2_shapes.py']
-    command += ['--work-dir', str(work_dir), *options, '--cfg-options']
+    command += ['--work-dir', str(work_dir), '--no-report', *options, '--cfg-options']
     command += [f'{part}_dataloader.dataset.data_root={data_root}' for part in ('train', 'val')]
     command += ['train_dataloader.batch_size=4', 'train_dataloader.num_workers=2']
     command += ['train_cfg.max_epochs=100000', 'default_hooks.logger.interval=1']

@@ -56,7 +56,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from mmspanet.analysis import report
+    from mmspanet.analysis import page, report
     from mmspanet.analysis.subject import make_subjects
     from mmspanet.files import write_text
 
@@ -81,7 +81,7 @@ def main() -> None:
     ]
     title = f'Inside {subjects[0].model.title}'
     out = args.out or Path('work_dirs/analysis') / f'{Path(args.config).stem}_report.html'
-    write_text(out, report.page(TEMPLATE.read_text(), title, facts, drawings))
+    write_text(out, page.fill(TEMPLATE.read_text(), title, facts, drawings))
     print(f'{out} ({out.stat().st_size / 1e6:.1f} MB)')
 
 

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from mmspanet.analysis import plotting
+from mmspanet.analysis import page, plotting
 from mmspanet.analysis.plotting import Drawing
-from mmspanet.analysis.report import page
 
 TEMPLATE = Path(__file__).parents[2] / 'tools/analysis_tools/spectral_report.html'
 
@@ -47,7 +46,7 @@ def a_drawing(name: str, title: str, rows: list[dict]) -> Drawing:
 def text() -> str:
     table = [dict(model='a, "b"', gain=0.5), dict(model='</a>', gain=0.25)]
     drawings = [a_drawing('one', 'First <title>', table), a_drawing('two', 'Second', table)]
-    return page(TEMPLATE.read_text(), 'A & B', [('weights', '<none>')], drawings)
+    return page.fill(TEMPLATE.read_text(), 'A & B', [('weights', '<none>')], drawings)
 
 
 def test_page_loads_nothing_else(text):
