@@ -5,7 +5,9 @@ from importlib.metadata import version
 
 import torch
 
+from benchmarks import tables
 from mmspanet import surroundings
+from tests.helpers import ROOT
 
 
 def test_commit_of_a_checkout(tmp_path):
@@ -31,3 +33,12 @@ def test_versions():
     assert found['numpy'] == version('numpy')
     assert 'no-such-distribution' not in found
     assert any('mmengine' in name for name in found)
+
+
+def test_a_record_says_what_its_table_shows():
+    record = surroundings.record('numpy')
+    assert record['commit'] == surroundings.commit(ROOT)
+    assert record['versions'] == surroundings.versions('numpy')
+    sentence = tables.machine(record)
+    for value in (record['machine'], record['date'], torch.__version__):
+        assert value in sentence
