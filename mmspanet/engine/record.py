@@ -57,12 +57,16 @@ class RecordRunHook(Hook):
             for part, loop in loops.items()
             if isinstance(loop, BaseLoop)
         }
+        try:
+            surrounding = surroundings.record()
+        except OSError as error:  # such as a system without git
+            surrounding = {}
+            _warn(error)
         self.record = dict(
             config=self.config,
             command=shlex.join(['python', *sys.argv]),
-            commit=surroundings.commit(Path(__file__).parents[2]),
             images=images,
-            **surroundings.record(),
+            **surrounding,
         )
         self._write(runner)
 
