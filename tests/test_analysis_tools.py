@@ -85,7 +85,7 @@ def test_report_of_a_detector_with_random_weights(data, tmp_path):
     )  # fmt: skip
     text = page.read_text()
     assert '<h1>Inside maskrcnn_spanetv2_shapes (random weights)</h1>' in text
-    assert 'Grad-CAM: the model is no classifier' in text
+    assert 'Grad-CAM: the weights are random' in text
 
 
 def test_graph_spectrum(tmp_path):

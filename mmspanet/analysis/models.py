@@ -1,7 +1,7 @@
 """The models that are looked at: built from an OpenMMLab config or by timm, with their weights."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,8 @@ from mmspanet import cli
 from mmspanet.analysis.costs import input_size
 from mmspanet.apis.build import build_model
 from mmspanet.checkpoints import load, load_backbone
+from mmspanet.datasets.meta import metainfo
+from mmspanet.datasets.paths import part_datasets
 from mmspanet.errors import InputError
 
 RANDOM = 'random weights'
@@ -39,6 +41,13 @@ class Normalization:
         ordered = images if self.rgb else images.flip(1)
         mean, std = (ordered.new_tensor(v, dtype=torch.float32) for v in (self.mean, self.std))
         return (ordered.float() - mean[:, None, None]) / std[:, None, None]
+
+    def pixels(self, inputs: Tensor) -> Tensor:
+        """Turn a network's input, (B, 3, H, W), back into RGB images, uint8."""
+        mean, std = (inputs.new_tensor(v) for v in (self.mean, self.std))
+        values = inputs * std[:, None, None] + mean[:, None, None]
+        ordered = values if self.rgb else values.flip(1)
+        return ordered.round().clamp(0, 255).to(torch.uint8)
 
 
 @dataclass(frozen=True)
@@ -100,7 +109,6 @@ def build_from_config(
     backbone = cfg.model.backbone
     if backbone.type == 'SwinTransformer' and cfg.default_scope == 'mmpretrain':
         backbone.pad_small_map = True  # or it refuses maps smaller than its windows
-    preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor', {})
     torch.manual_seed(seed)
     with _quiet(MMLogger.get_current_instance()):  # it tells how each weight was drawn
         network = build_model(cfg)
@@ -112,7 +120,7 @@ def build_from_config(
         network=network.eval().requires_grad_(False),
         backbone=network.backbone,
         weights=checkpoint or RANDOM,
-        normalize=_normalization(preprocessor),
+        normalize=normalization(cfg),
         is_classifier=cfg.model.type == 'ImageClassifier',
         classes=_classes(cfg),
         input_size=max(input_size(backbone)),
@@ -180,13 +188,16 @@ def _quiet(logger: MMLogger) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _normalization(preprocessor: Mapping[str, Any]) -> Normalization:
-    rgb = bool(preprocessor.get('to_rgb') or preprocessor.get('bgr_to_rgb'))
-    if preprocessor.get('mean') is None:
+def normalization(cfg: Config) -> Normalization:
+    """What the data preprocessor of a config's model does to pixel values."""
+    given = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor', {})
+    rgb = bool(given.get('to_rgb') or given.get('bgr_to_rgb'))
+    if given.get('mean') is None:
         return Normalization(rgb=rgb)
-    return Normalization(tuple(preprocessor['mean']), tuple(preprocessor['std']), rgb)
+    return Normalization(tuple(given['mean']), tuple(given['std']), rgb)
 
 
 def _classes(cfg: Config) -> tuple[str, ...]:
-    metainfo = cfg.get('metainfo') or {}
-    return tuple(metainfo.get('classes', ()))
+    for _, dataset in part_datasets(cfg, 'test'):
+        return tuple(metainfo(dataset, cfg.default_scope).get('classes') or ())
+    return tuple((cfg.get('metainfo') or {}).get('classes', ()))

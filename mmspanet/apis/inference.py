@@ -1,12 +1,14 @@
 """Predictions for single images by the libraries' own inferencers, in one form for all tasks."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from torch import Tensor
 
 from mmspanet.checkpoints import load
 from mmspanet.config_check import building_errors, library_of
@@ -45,6 +47,11 @@ class Predictor(ABC):
     def build(self, cfg: Config, device: str | None) -> None:
         """Make the library's inferencer, with random weights."""
 
+    @property
+    @abstractmethod
+    def class_names(self) -> Sequence[str]:
+        """The names that the record gives to classes, by their numbers."""
+
     @abstractmethod
     def name_classes(self, meta: dict[str, Any]) -> None:
         """Take over the names and colors of the classes, as far as they are known."""
@@ -54,7 +61,6 @@ class Predictor(ABC):
         for backbone in find_spanetv2(self.inferencer.model).values():
             backbone.switch_to_deploy()
 
-    @abstractmethod
     def predict(self, image: np.ndarray, score: float) -> Prediction:
         """Predict for a uint8 BGR image of shape (H, W, 3), as OpenCV reads it.
 
@@ -62,6 +68,28 @@ class Predictor(ABC):
             image: The image.
             score: Detections below this score are not drawn.
         """
+        return self.show(image, self.infer(image), score)
+
+    @abstractmethod
+    def infer(self, image: np.ndarray) -> Any:
+        """The library's data sample for an image, which :meth:`show` takes."""
+
+    @abstractmethod
+    def show(self, image: np.ndarray, sample: Any, score: float) -> Prediction:
+        """Draw what was inferred for an image, without another forward pass.
+
+        Args:
+            image: The image.
+            sample: What :meth:`infer` gave for it.
+            score: Detections below this score are not drawn.
+        """
+
+    def network_input(self, image: np.ndarray) -> Tensor:
+        """What the network gets for an image: (1, 3, H, W), resized and normalized."""
+        batch = next(iter(self.inferencer.preprocess([image], batch_size=1)))
+        if isinstance(batch, (list, tuple)):  # MMDetection's has the image beside it
+            batch = batch[1]
+        return self.inferencer.model.data_preprocessor(batch)['inputs']
 
 
 class Detector(Predictor):
@@ -78,9 +106,18 @@ class Detector(Predictor):
         self.meta = self.inferencer.model.dataset_meta | meta
         self.inferencer.visualizer.dataset_meta = self.meta
 
-    def predict(self, image: np.ndarray, score: float) -> Prediction:
-        """Boxes above ``score`` are drawn, all are in the record."""
+    @property
+    def class_names(self) -> Sequence[str]:
+        """Those of boxes."""
+        return self.meta['classes']
+
+    def infer(self, image: np.ndarray) -> Any:
+        """Its ``pred_instances`` hold boxes and masks."""
         (sample,) = self.inferencer(image, return_datasamples=True)['predictions']
+        return sample
+
+    def show(self, image: np.ndarray, sample: Any, score: float) -> Prediction:
+        """Boxes above ``score`` are drawn, all are in the record."""
         picture = draw(self.inferencer.visualizer, image, sample, pred_score_thr=score)
         record = self.inferencer.pred2dict(sample)
         record['classes'] = [self.meta['classes'][label] for label in record['labels']]
@@ -103,9 +140,20 @@ class Segmentor(Predictor):
         self.meta = self.inferencer.model.dataset_meta | meta
         self.inferencer.visualizer.set_dataset_meta(self.meta['classes'], self.meta['palette'])
 
-    def predict(self, image: np.ndarray, score: float) -> Prediction:
-        """A class for each pixel; ``score`` plays no part."""
-        sample = self.inferencer(image, return_datasamples=True)
+    @property
+    def class_names(self) -> Sequence[str]:
+        """Those of pixels."""
+        return self.meta['classes']
+
+    def infer(self, image: np.ndarray) -> Any:
+        """Its ``pred_sem_seg`` holds a class for each pixel."""
+        return self.inferencer(image, return_datasamples=True)
+
+    def show(self, image: np.ndarray, sample: Any, score: float) -> Prediction:
+        """A class for each pixel, or none where the map has a number beyond the classes.
+
+        ``score`` plays no part.
+        """
         label_map = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
         labels, counts = np.unique(label_map, return_counts=True)
         by_size = sorted(zip(counts.tolist(), labels.tolist(), strict=True), reverse=True)
@@ -114,6 +162,7 @@ class Segmentor(Predictor):
                 label=label, **{'class': self.meta['classes'][label]}, share=count / label_map.size
             )
             for count, label in by_size
+            if label < len(self.meta['classes'])
         ]
         picture = draw(self.inferencer.visualizer, image, sample)
         return Prediction(picture, dict(shares=shares), label_map)
@@ -135,10 +184,19 @@ class Classifier(Predictor):
         count = self.inferencer.model.head.num_classes
         self.classes = meta.get('classes') or [str(number) for number in range(count)]
 
-    def predict(self, image: np.ndarray, score: float) -> Prediction:
-        """The five best classes; ``score`` plays no part."""
+    @property
+    def class_names(self) -> Sequence[str]:
+        """Those of images."""
+        return self.classes
+
+    def infer(self, image: np.ndarray) -> Any:
+        """Its ``pred_score`` holds a score for each class."""
         (batch,) = self.inferencer.preprocess([image])
         (sample,) = self.inferencer.forward(batch)
+        return sample
+
+    def show(self, image: np.ndarray, sample: Any, score: float) -> Prediction:
+        """The five best classes; ``score`` plays no part."""
         scores, labels = sample.pred_score.topk(min(5, len(sample.pred_score)))
         top = [
             dict(label=label, **{'class': self.classes[label]}, score=score)

@@ -1,13 +1,16 @@
 """Look inside a SPANetV2: its filters' gains, modulators, receptive fields and Grad-CAM.
 
 Writes, each as .png, .svg and .csv: srf_gains (mean gain of the re-scaling filters by stage and
-head), modulators (over some images), receptive_field (of the end of each stage) and, for a
-classifier with a checkpoint, grad_cam. Without a checkpoint the weights are random.
+head), modulators (over some images), receptive_field (of the end of each stage) and, with a
+checkpoint, grad_cam: of a classifier's class, a detector's boxes or a segmentor's regions. Without
+a checkpoint the weights are random.
 """
 
 import argparse
 
 from mmspanet import cli
+
+CAM_METHODS = ('grad-cam', 'hires-cam', 'layer-cam', 'xgrad-cam')
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,6 +27,17 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cam-layer',
         help='path in the backbone of the layer for Grad-CAM (default: the end of each stage)',
+    )
+    parser.add_argument(
+        '--cam',
+        choices=CAM_METHODS,
+        help='method (default: grad-cam for a class, hires-cam for boxes and regions)',
+    )
+    parser.add_argument(
+        '--per-image',
+        type=cli.positive_int,
+        default=1,
+        help='boxes, regions or classes of each image that Grad-CAM explains (1)',
     )
     cli.add_seed_option(parser)
     cli.add_device_option(parser)
@@ -48,7 +62,9 @@ def main() -> None:
     ]
     reason = studies.why_no_grad_cam(subject)
     if reason is None:
-        drawings.append(studies.class_activations(subject, args.show, args.cam_layer))
+        drawings.append(
+            studies.class_activations(subject, args.show, args.cam_layer, args.cam, args.per_image)
+        )
     else:
         print(f'no Grad-CAM: {reason}')
     print(f'{subject.model.name}, {subject.model.weights}')

@@ -1,8 +1,19 @@
-"""Grad-CAM of classifiers, by the grad-cam package (pytorch_grad_cam).
+"""Grad-CAM and its kin, by the grad-cam package (pytorch_grad_cam).
 
-After Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
-Localization" (ICCV 2017, arXiv 1610.02391): a block's maps, weighted by the mean gradient of a
-class's logit, summed over channels, negative values cut.
+A layer's maps are weighted by the gradient of the number that explains a finding
+(:mod:`.findings`), summed over channels, and negative values are cut. The methods of
+:data:`METHODS` differ in the weights:
+
+- grad-cam: the gradient's mean over all positions (Selvaraju et al., "Grad-CAM: Visual Explanations
+  from Deep Networks via Gradient-based Localization", ICCV 2017, arXiv 1610.02391);
+- hires-cam: the gradient at each position (Draelos and Carin, "Use HiResCAM instead of Grad-CAM
+  for faithful explanations of convolutional neural networks", arXiv 2011.08891);
+- layer-cam: its positive part at each position (Jiang et al., "LayerCAM: Exploring Hierarchical
+  Class Activation Maps for Localization", IEEE TIP 2021);
+- xgrad-cam: its mean, weighted by the maps (Fu et al., "Axiom-based Grad-CAM", BMVC 2020,
+  arXiv 2008.02312).
+
+One mean over all positions forgets where a box is, so boxes and regions take hires-cam by default.
 """
 
 from collections.abc import Sequence
@@ -17,111 +28,124 @@ from torch import Tensor, nn
 
 from mmspanet.analysis import plotting
 from mmspanet.analysis.images import Picture
-from mmspanet.analysis.models import Model
 from mmspanet.analysis.plotting import Drawing
 from mmspanet.errors import InputError
 
 from .blocks import as_map
+from .findings import Finding
 
 STEP = 4  # pixels between the values that are kept
+# Names of the methods and of their classes in pytorch_grad_cam.
+METHODS = {
+    'grad-cam': 'GradCAM',
+    'hires-cam': 'HiResCAM',
+    'layer-cam': 'LayerCAM',
+    'xgrad-cam': 'XGradCAM',
+}
 
 
 @dataclass(frozen=True)
-class ClassActivation:
-    """Where a classifier finds evidence for one class.
+class Activation:
+    """Where a layer holds evidence for a finding.
 
     Attributes:
-        label: The class's name, or its number.
-        probability: What the classifier gives it.
+        finding: What is explained.
+        method: A key of :data:`METHODS`.
         strength: At every fourth pixel, (H / 4, W / 4), from 0 to 1.
     """
 
-    label: str
-    probability: float
+    finding: Finding
+    method: str
     strength: np.ndarray
 
+    @property
+    def share_inside(self) -> float:
+        """The share of the strength that lies in the finding's region, 0 to 1.
 
-def grad_cam(model: Model, layer: nn.Module, image: Tensor) -> ClassActivation:
-    """Compute Grad-CAM of the class that the model predicts, at one layer.
+        The "energy-based pointing game" of Wang et al., "Score-CAM" (CVPR Workshops 2020).
+        """
+        inside = self.finding.region[STEP // 2 :: STEP, STEP // 2 :: STEP]
+        return float(self.strength[inside].sum() / max(self.strength.sum(), 1e-12))
+
+
+def grad_cam(
+    finding: Finding, layer: nn.Module, image: Tensor, method: str | None = None
+) -> Activation:
+    """Compute the evidence of one layer for one finding.
 
     Args:
-        model: A classifier.
-        layer: A block; the usual choice is the last. If a class token makes the decision, take
-            the first norm of the last block: the gradient at the patches of its output is 0.
-        image: One normalized image, (1, 3, H, W).
-
-    Returns:
-        The map with the predicted class.
+        finding: See :func:`.findings.findings`.
+        layer: A block; for a class the usual choice is the last. If a class token makes the
+            decision, take the first norm of the last block: the gradient at the patches of its
+            output is 0.
+        image: The normalized image that it was found in, (1, 3, H, W).
+        method: A key of :data:`METHODS`; None takes grad-cam for a class and hires-cam for what
+            has a place.
 
     Raises:
-        InputError: If the model is no classifier, or the package is not installed.
+        InputError: If the package is not installed.
     """
-    if not model.is_classifier:
-        raise InputError(f'Grad-CAM needs a classifier, which {model.name} is not.')
     try:
-        from pytorch_grad_cam import GradCAM
+        import pytorch_grad_cam
     except ImportError as error:
         raise InputError("Grad-CAM needs the package grad-cam: pip install 'grad-cam'.") from error
+    method = method or ('hires-cam' if finding.has_place else 'grad-cam')
     size = (image.shape[2], image.shape[3])
     # The package differentiates from the input on; the weights need no gradient.
     leaf = image.detach().clone().requires_grad_()
     with (
         torch.enable_grad(),
-        GradCAM(model.network, [layer], lambda output: as_map(output, size)) as cam,
+        getattr(pytorch_grad_cam, METHODS[method])(
+            finding.network, [layer], lambda output: as_map(output, size)
+        ) as cam,
     ):
         # The map is upsampled bilinearly: every fourth pixel holds all of it.
-        strength = cam(leaf, targets=None)[0][2::STEP, 2::STEP]
-        probabilities = cam.outputs[0].detach().softmax(dim=0)
-    best = int(probabilities.argmax())
-    label = model.classes[best] if best < len(model.classes) else f'class {best}'
-    return ClassActivation(label, float(probabilities[best]), strength)
+        strength = cam(leaf, targets=[finding.explained])[0][STEP // 2 :: STEP, STEP // 2 :: STEP]
+    return Activation(finding, method, strength)
 
 
-def draw_cams(
-    pictures: Sequence[Picture],
-    layers: Sequence[str],
-    cams: Sequence[Sequence[ClassActivation]],
-) -> Drawing:
-    """Draw a row per image: the image, named with the prediction, then its map at each layer.
+@dataclass(frozen=True)
+class Explained:
+    """One finding in an image, with its evidence at some layers.
+
+    Attributes:
+        picture: The image.
+        activations: Of the layers, in their order.
+    """
+
+    picture: Picture
+    activations: Sequence[Activation]
+
+
+def draw_cams(layers: Sequence[str], rows: Sequence[Explained]) -> Drawing:
+    """Draw a row per finding: the image with its outline, then its map at each layer.
 
     Args:
-        pictures: At least one.
         layers: Names of the layers.
-        cams: Of each picture, one per layer.
+        rows: At least one.
     """
     with plotting.style():
-        figure = Figure(figsize=(1.6 * len(layers) + 2.2, 1.9 * len(pictures)))
-        grid = figure.subplots(len(pictures), len(layers) + 1, squeeze=False)
-        for row, picture, of_picture in zip(grid, pictures, cams, strict=True):
-            best = of_picture[0]
-            title = f'{picture.name}\n{best.label} ({best.probability:.2f})'
-            plotting.draw_pixels(row[0], picture.pixels, title)
-            for axes, layer, cam in zip(row[1:], layers, of_picture, strict=True):
-                image = _draw_overlay(axes, picture.pixels, cam, layer)
-        figure.colorbar(image, ax=grid, label='Grad-CAM, largest = 1', shrink=0.6)
-    rows = [
-        {
-            'image': picture.name,
-            'layer': layer,
-            'class': cam.label,
-            'probability': round(cam.probability, 4),
-            'row in pixels': STEP * i + 2,
-            'column in pixels': STEP * j + 2,
-            'Grad-CAM': round(float(value), 4),
-        }
-        for picture, of_picture in zip(pictures, cams, strict=True)
-        for layer, cam in zip(layers, of_picture, strict=True)
-        for (i, j), value in np.ndenumerate(cam.strength)
-    ]
+        figure = Figure(figsize=(1.6 * len(layers) + 2.2, 1.9 * len(rows)))
+        grid = figure.subplots(len(rows), len(layers) + 1, squeeze=False)
+        for axes_row, row in zip(grid, rows, strict=True):
+            finding = row.activations[0].finding
+            title = f'{row.picture.name}\n{finding.label} ({finding.score:.2f})'
+            plotting.draw_pixels(axes_row[0], row.picture.pixels, title)
+            _draw_outline(axes_row[0], finding)
+            for axes, layer, activation in zip(axes_row[1:], layers, row.activations, strict=True):
+                image = _draw_overlay(axes, row.picture.pixels, activation, layer)
+                _draw_outline(axes, finding)
+        methods = ', '.join(dict.fromkeys(a.method for row in rows for a in row.activations))
+        figure.colorbar(image, ax=grid, label=f'{methods}, largest = 1', shrink=0.6)
     return Drawing(
         name='grad_cam',
         title='Grad-CAM',
         figure=figure,
-        rows=rows,
+        rows=[record for row in rows for record in _records(layers, row)],
         shows=(
-            'Where each layer holds evidence for the predicted class (Selvaraju et al., ICCV '
-            '2017; the usual choice is the last stage). Light is the largest value of a map, '
-            'dark is none.'
+            f'Where each layer holds evidence for a finding, by {methods}: for the class of an '
+            'image, for a box (its class at the place where it was detected) or for the region '
+            'of a class, outlined. Light is the largest value of a map, dark is none.'
         ),
         shows_not=(
             'How much evidence there is: every map is scaled to its own largest value. Maps of '
@@ -130,13 +154,37 @@ def draw_cams(
     )
 
 
-def _draw_overlay(axes: Axes, pixels: Tensor, cam: ClassActivation, title: str) -> AxesImage:
+def _records(layers: Sequence[str], row: Explained) -> list[dict[str, object]]:
+    return [
+        {
+            'image': row.picture.name,
+            'layer': layer,
+            'method': activation.method,
+            'class': activation.finding.label,
+            'score': round(activation.finding.score, 4),
+            'share inside': round(activation.share_inside, 4),
+            'row in pixels': STEP * i + STEP // 2,
+            'column in pixels': STEP * j + STEP // 2,
+            'strength': round(float(value), 4),
+        }
+        for layer, activation in zip(layers, row.activations, strict=True)
+        for (i, j), value in np.ndenumerate(activation.strength)
+    ]
+
+
+def _draw_outline(axes: Axes, finding: Finding) -> None:
+    """Draw the border of a finding that has a place."""
+    if finding.has_place:
+        axes.contour(finding.region, levels=[0.5], colors='white', linewidths=0.8)
+
+
+def _draw_overlay(axes: Axes, pixels: Tensor, activation: Activation, title: str) -> AxesImage:
     """Draw a map over its image, which is shown in gray."""
     gray = pixels.float().mean(dim=0)[None].expand(3, -1, -1).to(torch.uint8)
     plotting.draw_pixels(axes, gray, title)
     height, width = pixels.shape[1:]
     return axes.imshow(
-        cam.strength,
+        activation.strength,
         extent=(-0.5, width - 0.5, height - 0.5, -0.5),
         cmap='inferno',
         alpha=0.55,

@@ -11,6 +11,7 @@ from mmspanet.errors import InputError
 
 from . import feature_spectrum, grad_cam, mixer_figures, modulators, receptive_field, srf_gain
 from .blocks import find_blocks
+from .findings import findings, why_none
 from .spam_response import head_responses, local_response, mixer_inputs
 
 
@@ -69,31 +70,45 @@ def receptive_fields(subjects: Sequence[Subject], count: int) -> Drawing:
 
 def why_no_grad_cam(subject: Subject) -> str | None:
     """Say why a model has no Grad-CAM; None if it has."""
-    if not subject.model.is_classifier:
-        return 'the model is no classifier'
-    return 'the weights are random' if subject.model.weights == RANDOM else None
+    if subject.model.weights == RANDOM:
+        return 'the weights are random'
+    return why_none(subject.model)
 
 
-def class_activations(subject: Subject, count: int, layer: str | None = None) -> Drawing:
-    """Draw Grad-CAM over ``count`` of the images.
+def class_activations(
+    subject: Subject,
+    count: int,
+    layer: str | None = None,
+    method: str | None = None,
+    per_image: int = 1,
+) -> Drawing:
+    """Draw Grad-CAM or its kin over ``count`` of the images.
 
     Args:
-        subject: A classifier with its images.
+        subject: A classifier, segmentor, or detector with a RoI head, with its images.
         count: Number of images.
         layer: Path of a module in the backbone; by default the end of every stage.
+        method: See :func:`.grad_cam.grad_cam`.
+        per_image: At most so many boxes, regions or classes of each image.
 
     Raises:
-        InputError: If the backbone has no such module.
+        InputError: If the backbone has no such module, or nothing is found in the images.
     """
     modules = dict(subject.model.backbone.named_modules())
     if layer and layer not in modules:
         raise InputError(f'The backbone has no module {layer}: give a path such as stages.3.0.')
     layers = {layer: modules[layer]} if layer else subject.stage_ends
-    pictures, cams = [], []
-    for picture, x in subject.some(count, 'Grad-CAM'):
-        pictures.append(picture)
-        cams.append([grad_cam.grad_cam(subject.model, module, x) for module in layers.values()])
-    return grad_cam.draw_cams(pictures, list(layers), cams)
+    rows = [
+        grad_cam.Explained(
+            picture,
+            [grad_cam.grad_cam(finding, module, x, method) for module in layers.values()],
+        )
+        for picture, x in subject.some(count, 'Grad-CAM')
+        for finding in findings(subject.model, x, per_image)
+    ]
+    if not rows:
+        raise InputError('Grad-CAM has nothing to explain: no object was detected in the images.')
+    return grad_cam.draw_cams(list(layers), rows)
 
 
 def mixers(subject: Subject, seed: int) -> list[Drawing]:
