@@ -60,8 +60,8 @@ def in_onnxruntime(model: nn.Module, side: int) -> Callable[[Tensor], list]:
     options.intra_op_num_threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'backbone.onnx'
-        export.write_onnx(part, path, dynamic_batch=False, notes={})
-        difference = export.largest_difference(path, reference)
+        export.write_onnx(part, path, notes={})
+        difference = export.largest_difference(export.open_in_runtime(path), reference)
         if difference > export.TOLERANCE:
             raise SystemExit(f'error: the graph differs from PyTorch by {difference:.1e}.')
         session = onnxruntime.InferenceSession(str(path), options, ['CPUExecutionProvider'])

@@ -131,7 +131,7 @@ def checkpoint_tools(workspace: Workspace, file: str) -> dict[str, tuple[str, ..
         'reproduce': ('reproduce.py', config, file, '--root', str(workspace.folder / 'claims'),
                       '--tolerance', '100', '--work-dir', 'w', *run),
         'demo': ('demo.py', picture, '--config', config, '--checkpoint', file, '--out-dir', 'w'),
-        'export_onnx': ('deployment/export_onnx.py', config, file, '--out', 'w', '--size', '64',
+        'export': ('deployment/export.py', config, file, '--out', 'w', '--size', '64',
                         '64', '--part', 'backbone'),
         'convert': ('model_converters/convert.py', file, 'out.pth', '--to', 'ours'),
         'publish': ('model_converters/publish.py', file, 'out.pth'),
@@ -146,7 +146,7 @@ def checkpoint_tools(workspace: Workspace, file: str) -> dict[str, tuple[str, ..
 
 
 RESUME = {'train --resume'}
-WHOLE = {'test', 'reproduce', 'demo', 'export_onnx'}  # need all weights of the model
+WHOLE = {'test', 'reproduce', 'demo', 'export'}  # need all weights of the model
 REWRITE = {'convert', 'publish'}  # need weights of any model
 ANALYSIS = {'inside', 'spectral_report', 'graph_spectrum', 'feature_spectrum'}
 LENIENT = {'train load_from'}  # takes what fits, as MMEngine does
@@ -626,7 +626,7 @@ def config_cases(workspace: Workspace) -> Iterator[Case]:
             'test': ('test.py', config, file, '--work-dir', 'w', *run),
             'demo': ('demo.py', picture, '--config', config, '--out-dir', 'w'),
             'check_data': ('check_data.py', config, '--jobs', '1', *run),
-            'export_onnx': ('deployment/export_onnx.py', config, '--out', 'w', '--size', '64', '64',
+            'export': ('deployment/export.py', config, '--out', 'w', '--size', '64', '64',
                             '--part', 'backbone'),
             'get_flops': ('analysis_tools/get_flops.py', config),
             'inside': ('analysis_tools/inside.py', config, *few, '--out-dir', 'w', '--show', '1'),
@@ -683,7 +683,7 @@ def option_cases(workspace: Workspace) -> Iterator[Case]:
     train = ('train.py', config)
     test = ('test.py', config, file, *run, '--work-dir', 'w')
     demo = ('demo.py', picture, '--config', config, '--out-dir', 'w')
-    export = ('deployment/export_onnx.py', config, '--part', 'backbone')
+    export = ('deployment/export.py', config, '--part', 'backbone')
     flops = ('analysis_tools/get_flops.py', config)
     inside = ('analysis_tools/inside.py', config, *few, '--show', '1')
     report = ('analysis_tools/spectral_report.py', config, *few, '--peers')

@@ -90,7 +90,7 @@ def test_fully_sharded_in_two_processes():
 
 def test_answers_to_bad_input():
     """A sample: no traceback, no crash, no code that ran, no status 0, one sentence."""
-    only = '(a garbled data.pkl|object array|--size 1 1): (test|publish|export_onnx)$'
+    only = '(a garbled data.pkl|object array|--size 1 1): (test|publish|export)$'
     run(['-m', 'dev.bad_input_table', '--only', only])
 
 

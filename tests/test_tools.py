@@ -347,7 +347,7 @@ class Bomb:
         ['tools/train.py', SHAPES_CONFIGS['cls'], '--resume'],
         ['tools/train.py', SHAPES_CONFIGS['cls'], 'load_from=BOMB'],
         ['tools/demo.py', 'docs/images', '--config', SHAPES_CONFIGS['cls'], '--checkpoint', 'BOMB'],
-        ['tools/deployment/export_onnx.py', SHAPES_CONFIGS['cls'], 'BOMB', '--out', 'out.onnx'],
+        ['tools/deployment/export.py', SHAPES_CONFIGS['cls'], 'BOMB', '--out', 'out.onnx'],
         [
             'tools/analysis_tools/inside.py',
             SHAPES_CONFIGS['cls'],

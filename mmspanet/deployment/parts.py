@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mmspanet.errors import InputError
 
 from .dft import replace_ffts
+from .dynamic_dft import replace_ffts_for_any_size
 
 # What the heads of one-stage detectors return, a list of maps by level each; those of other heads
 # are only numbered.
@@ -97,9 +98,9 @@ class Proposals(nn.Module):
         head = self.model.rpn_head
         logits, deltas = head(levels)
         anchors = head.prior_generator.grid_priors([m.shape[2:] for m in logits], device='cpu')
-        scores = [_per_anchor(m, 1)[..., 0].sigmoid() for m in logits]
+        scores = [per_anchor(m, 1)[..., 0].sigmoid() for m in logits]
         boxes = [
-            self._decode(level_anchors, _per_anchor(m, 4))
+            self._decode(level_anchors, per_anchor(m, 4))
             for level_anchors, m in zip(anchors, deltas, strict=True)
         ]
         return (*levels, *scores, *boxes)
@@ -126,7 +127,8 @@ class RegionHead(nn.Module):
             layer.use_torchvision = True  # the same function, and one that ONNX knows
 
     def regions(self, rois: Tensor, levels: tuple[Tensor, ...]) -> Tensor:
-        """Features of the regions, (R, C, h, w)."""
+        """Features of the regions, (R, C, h, w); the RPN may have further levels."""
+        levels = levels[: self.extractor.num_inputs]
         wanted = self.extractor.map_roi_levels(rois, len(levels))
         pooled = torch.zeros(())
         for i, (layer, level) in enumerate(zip(self.extractor.roi_layers, levels, strict=True)):
@@ -158,11 +160,34 @@ class MaskHead(RegionHead):
         return self.head(self.regions(rois, levels)).sigmoid()
 
 
-def prepare(model: Any, size: tuple[int, int]) -> None:
-    """Bring a model, in place, into the form that ONNX can hold: deployed, and without FFTs."""
+def prepare(model: Any, size: tuple[int, int] | None) -> None:
+    """Bring a model, in place, into the form that ONNX can hold: deployed, and without FFTs.
+
+    Args:
+        model: The model.
+        size: Height and width of the backbone's images; None leaves them free.
+    """
     model.eval()
     model.backbone.switch_to_deploy()
-    replace_ffts(model.backbone, size)
+    if size is None:
+        replace_ffts_for_any_size(model.backbone)
+    else:
+        replace_ffts(model.backbone, size)
+
+
+def end2end_parts(model: Any, size: tuple[int, int], batch: int) -> list[Part]:
+    """The one graph of a whole model, for images of (H, W) = ``size``.
+
+    Raises:
+        InputError: If no sound graph is known for a model of this kind.
+    """
+    from .end2end import end2end
+
+    module = end2end(model)
+    inputs = dict(images=torch.randint(256, (batch, *size, 3), dtype=torch.uint8))
+    if 'boxes' in module.outputs:
+        inputs['sizes'] = torch.tensor(size).expand(batch, 2).clone()
+    return [Part('end2end', module, inputs, list(module.outputs))]
 
 
 def backbone_parts(model: Any, size: tuple[int, int], batch: int) -> list[Part]:
@@ -233,6 +258,6 @@ def _example_rois(size: tuple[int, int], batch: int) -> Tensor:
     return torch.cat([index, corners, corners + sides], dim=1)
 
 
-def _per_anchor(maps: Tensor, values: int) -> Tensor:
+def per_anchor(maps: Tensor, values: int) -> Tensor:
     """(B, A * values, H, W) -> (B, H * W * A, values), the order of the anchors."""
     return maps.permute(0, 2, 3, 1).reshape(maps.shape[0], -1, values)

@@ -1,0 +1,308 @@
+"""Whole models in a file beside PyTorch: the same images, the config's own metrics."""
+
+import copy
+import io
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.evaluator import Evaluator
+from mmengine.logging import MMLogger
+from mmengine.registry import DATASETS
+from mmengine.structures import InstanceData
+from torch.nn import functional as F
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from mmspanet.errors import InputError
+
+from .export import Run
+from .metadata import TASKS, test_pipeline
+
+SCORE = 0.05  # detections below it are not compared
+NEAR = 1.0  # pixels by which the corners of one box may differ
+TIE = 2e-3  # scores by which one detection may differ, or be on either side of SCORE
+UNMATCHED = 0.01  # share of detections that ties in NMS may change
+DIFFERENT = 1e-3  # largest difference of a probability, on average of an image
+LOSS = dict(fp32=0.1, fp16=0.3, int8=1.0)  # points of a metric
+
+
+@dataclass
+class Report:
+    """What the comparison found.
+
+    Attributes:
+        images: Number of images compared.
+        skipped: Number of images that are larger than the graph.
+        detections: Number of detections above :data:`SCORE`, in either.
+        unmatched: Those that the other has not, up to ties.
+        difference: Largest difference of probabilities, on average of an image.
+        before: PyTorch's metrics, in the evaluator's units.
+        after: The file's.
+    """
+
+    images: int = 0
+    skipped: int = 0
+    detections: int = 0
+    unmatched: int = 0
+    difference: float = 0.0
+    before: dict[str, float] = field(default_factory=dict)
+    after: dict[str, float] = field(default_factory=dict)
+
+    def faults(self, precision: str) -> list[str]:
+        """What is not as it has to be for a file of this precision; nothing if all is well."""
+        found = []
+        for name, (before, after) in self.points().items():
+            limit = LOSS[precision]
+            off = abs(before - after) if precision == 'fp32' else before - after
+            if off > limit:
+                found.append(f'{name} is {after:.2f} instead of {before:.2f} (limit {limit})')
+        if precision == 'fp32':
+            if self.unmatched > UNMATCHED * self.detections:
+                found.append(f'{self.unmatched} of {self.detections} detections differ')
+            if self.difference > DIFFERENT:
+                found.append(f'probabilities differ by {self.difference:.1e}')
+        if not self.images:
+            found.append('no image was compared')
+        return found
+
+    def points(self) -> dict[str, tuple[float, float]]:
+        """Metrics in points, before and after; of COCO's the mean alone, in percent."""
+        names = [n for n in self.before if n.endswith('_mAP')] or [
+            n for n in self.before if n in ('mIoU', 'accuracy/top1')
+        ]
+        scale = 100 if any(n.endswith('_mAP') for n in names) else 1
+        return {n: (self.before[n] * scale, self.after[n] * scale) for n in names}
+
+    def lines(self) -> Iterator[str]:
+        """The report for people."""
+        left_out = f', {self.skipped} larger ones left out' if self.skipped else ''
+        yield f'{self.images} images{left_out}'
+        for name, (before, after) in self.points().items():
+            yield f'{name}: {before:.2f} in PyTorch, {after:.2f} in the file'
+        if self.detections:
+            yield (
+                f'detections above {SCORE}: {self.detections}, of which {self.unmatched} in one '
+                'alone'
+            )
+        else:
+            yield f'probabilities differ by {self.difference:.1e} (mean of the worst image)'
+
+
+class Samples:
+    """Images as the test pipeline makes them.
+
+    Args:
+        cfg: The config.
+        folder: Images without labels; None takes the test data set.
+        count: Number of images at most, taken at equal distances.
+
+    Raises:
+        InputError: If there are none.
+    """
+
+    def __init__(self, cfg: Config, folder: Path | None, count: int) -> None:
+        from mmspanet.datasets.paths import check_data
+
+        self.evaluator = None
+        if folder is None:
+            check_data(cfg, ('test',))
+            self.dataset: Any = DATASETS.build(cfg.test_dataloader.dataset)
+            self.evaluator = cfg.test_evaluator
+        else:
+            paths = sorted(p for p in folder.rglob('*') if p.suffix.lower() in IMG_EXTENSIONS)
+            steps = [s for s in test_pipeline(cfg) if 'Annotations' not in s['type']]
+            pipeline = Compose(steps)
+            self.dataset = _Folder(paths, pipeline)
+        total = len(self.dataset)
+        if not total:
+            raise InputError(f'{folder or "The test data set"} has no images.')
+        count = min(count, total)
+        self.indexes = [round(i * total / count) for i in range(count)]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self.dataset[i] for i in self.indexes)
+
+
+class _Folder:
+    def __init__(self, paths: list[Path], pipeline: Any) -> None:
+        self.paths = paths
+        self.pipeline = pipeline
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Any:
+        path = str(self.paths[index])
+        return self.pipeline(
+            dict(img_path=path, img_id=index, seg_fields=[], reduce_zero_label=False)
+        )
+
+
+def compare(
+    run: Run,
+    model: Any,
+    cfg: Config,
+    samples: Samples,
+    size: tuple[int, int] | None,
+) -> Report:
+    """Run a file beside the model it is of.
+
+    Args:
+        run: The file, opened.
+        model: The model in PyTorch, as it was trained.
+        cfg: Its config.
+        samples: The images.
+        size: Height and width of a graph of fixed size.
+    """
+    task = TASKS[cfg.default_scope]
+    report = Report()
+    before, after = (_evaluator(samples, cfg) for _ in range(2))
+    ids = []
+    for sample in samples:
+        image = sample['inputs'].permute(1, 2, 0).numpy()
+        if size and not _fits(image.shape[:2], size, task):
+            report.skipped += 1
+            continue
+        with torch.no_grad():
+            (expected,) = model.test_step(pseudo_collate([copy.deepcopy(sample)]))
+        actual = ADDERS[task](run, model, expected, image, size, report)
+        report.images += 1
+        ids.append(expected.metainfo.get('img_id'))
+        for evaluator, result in ((before, expected), (after, actual)):
+            if evaluator is not None:
+                evaluator.process([result.cpu()], pseudo_collate([sample]))
+    if before is not None and after is not None and report.images:
+        report.before = _evaluated(before, samples.dataset, ids)
+        report.after = _evaluated(after, samples.dataset, ids)
+    return report
+
+
+def _fits(shape: tuple[int, int], size: tuple[int, int], task: str) -> bool:
+    if task == 'detection':
+        return shape[0] <= size[0] and shape[1] <= size[1]
+    return tuple(shape) == tuple(size)
+
+
+def _detections(
+    run: Run, model: Any, expected: Any, image: np.ndarray, size: Any, report: Report
+) -> Any:
+    height, width = image.shape[:2]
+    canvas = np.zeros((*(size or (height, width)), 3), np.uint8)
+    canvas[:height, :width] = image
+    feeds = dict(images=canvas[None], sizes=np.array([[height, width]], np.int64))
+    boxes, scores, labels, *masks = (torch.from_numpy(found[0]) for found in run(feeds))
+    there = labels >= 0
+    found = InstanceData(bboxes=boxes[there], scores=scores[there], labels=labels[there])
+    meta = expected.metainfo
+    if masks:
+        own = masks[0][there].float()
+        head: Any = model.roi_head.mask_head
+        head = head[-1] if isinstance(head, torch.nn.ModuleList) else head
+        if len(own):
+            found.masks = head._predict_by_feat_single(  # this scales the boxes, too
+                own[:, None].expand(-1, head.num_classes, -1, -1),
+                found.bboxes,
+                found.labels,
+                meta,
+                model.roi_head.test_cfg,
+                rescale=True,
+                activate_map=True,
+            )
+        else:
+            found.masks = torch.zeros(0, *meta['ori_shape'][:2], dtype=torch.bool)
+    else:
+        found.bboxes = found.bboxes / found.bboxes.new_tensor(meta['scale_factor']).repeat(2)
+    reference = expected.pred_instances
+    report.detections += int((reference.scores > SCORE).sum() + (found.scores > SCORE).sum())
+    report.unmatched += unmatched(reference, found) + unmatched(found, reference)
+    actual = expected.clone()
+    actual.pred_instances = found
+    return actual
+
+
+def unmatched(wanted: InstanceData, given: InstanceData) -> int:
+    """Number of detections above :data:`SCORE` that ``given`` has not, up to ties."""
+    mine = wanted[wanted.scores > SCORE + TIE]
+    left = torch.ones(len(given), dtype=torch.bool)
+    missing = 0
+    for box, score, label in zip(mine.bboxes, mine.scores, mine.labels, strict=True):
+        same = (
+            left
+            & (given.labels == label)
+            & ((given.scores - score).abs() <= TIE)
+            & ((given.bboxes - box).abs().amax(dim=1) <= NEAR)
+        ).nonzero()
+        if len(same):
+            left[same[0]] = False
+        else:
+            missing += 1
+    return missing
+
+
+def _label_map(
+    run: Run, model: Any, expected: Any, image: np.ndarray, size: Any, report: Report
+) -> Any:
+    labels, probabilities = run(dict(images=np.ascontiguousarray(image[None])))
+    logits = torch.from_numpy(probabilities).float().clamp(min=1e-30).log()
+    shape = tuple(expected.metainfo['ori_shape'][:2])
+    found = torch.from_numpy(labels).long()
+    if logits.shape[2:] != shape:  # of logarithms, the classes' order is that of logits
+        logits = F.interpolate(
+            logits, shape, mode='bilinear', align_corners=model.decode_head.align_corners
+        )
+        found = logits.argmax(dim=1)
+    reference = expected.seg_logits.data.softmax(dim=0)
+    off = (logits[0].softmax(dim=0) - reference).abs().mean(dim=0)
+    report.difference = max(report.difference, off.mean().item())
+    actual = expected.clone()
+    actual.pred_sem_seg.data = found
+    return actual
+
+
+def _class(
+    run: Run, model: Any, expected: Any, image: np.ndarray, size: Any, report: Report
+) -> Any:
+    (probabilities,) = run(dict(images=np.ascontiguousarray(image[None])))
+    scores = torch.from_numpy(probabilities[0]).float()
+    report.difference = max(report.difference, (scores - expected.pred_score).abs().max().item())
+    actual = expected.clone()
+    return actual.set_pred_score(scores).set_pred_label(scores.argmax())
+
+
+ADDERS = dict(detection=_detections, segmentation=_label_map, classification=_class)
+
+
+def _evaluator(samples: Samples, cfg: Config) -> Evaluator | None:
+    if samples.evaluator is None:
+        return None
+    evaluator = Evaluator(copy.deepcopy(samples.evaluator))
+    evaluator.dataset_meta = samples.dataset.metainfo
+    return evaluator
+
+
+def _evaluated(evaluator: Evaluator, dataset: Any, ids: list[Any]) -> dict[str, float]:
+    for metric in evaluator.metrics:
+        if hasattr(metric, 'img_ids') and ids[0] is not None:
+            metric.img_ids = ids  # COCO's would miss the objects of all the other images
+    with redirect_stdout(io.StringIO()), _quiet():  # tables of each metric
+        found = evaluator.evaluate(len(ids))
+    return {name: float(value) for name, value in found.items() if math.isfinite(value)}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

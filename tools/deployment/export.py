@@ -1,0 +1,208 @@
+"""Export a detector, a segmentor, a classifier or its backbone to ONNX, OpenVINO or AOTInductor.
+
+With --end2end, the file takes images as they are read and gives boxes and masks, label maps or
+probabilities; without it, it has the network's raw outputs, and Mask R-CNN is three files. Each
+file is opened again and compared with PyTorch before it is called done: a part by its numbers, a
+whole model by what it finds in images of the config's test data set, or of --check-images.
+docs/deployment.md has the table of what goes in and comes out. Needs pip install -e '.[deploy]'.
+"""
+
+import argparse
+import copy
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.utils import digit_version
+from rich.console import Console
+
+from mmspanet import cli
+from mmspanet.errors import InputError
+from mmspanet.files import make_folder
+
+FREE = ('batch', 'size')
+
+
+def free_sides(text: str) -> frozenset[str]:
+    """Read a list such as ``batch,size``: a ``type`` for argparse."""
+    names = frozenset(text.split(','))
+    if not names <= set(FREE):
+        raise argparse.ArgumentTypeError(f'{text} is none of batch, size and batch,size')
+    return names
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='path of the config file')
+    parser.add_argument(
+        'checkpoint', nargs='?', help='path or URL of the checkpoint; without it, random weights'
+    )
+    parser.add_argument(
+        '--to', choices=['onnx', 'openvino', 'aoti'], default='onnx', help='format (default onnx)'
+    )
+    parser.add_argument(
+        '--end2end', action='store_true', help='one file, from images as they are read to results'
+    )
+    parser.add_argument(
+        '--part', choices=['model', 'backbone'], default='model', help='what, without --end2end'
+    )
+    parser.add_argument(
+        '--dynamic',
+        type=free_sides,
+        default=frozenset(),
+        metavar='batch,size',
+        help='what is left free: the number of images, their size, or both',
+    )
+    parser.add_argument(
+        '--size',
+        nargs=2,
+        type=cli.image_side,
+        metavar=('HEIGHT', 'WIDTH'),
+        help='of the images, in pixels, where it is fixed. Default: what the test pipeline makes '
+        '(detection, in landscape format; classification), the crop (segmentation)',
+    )
+    parser.add_argument(
+        '--check-images',
+        type=Path,
+        metavar='DIR',
+        help='images to compare, without labels (default: the test data set of the config)',
+    )
+    parser.add_argument(
+        '--check-count',
+        type=cli.positive_int,
+        default=100,
+        metavar='N',
+        help='images to compare at most (default 100)',
+    )
+    parser.add_argument(
+        '--out',
+        type=cli.output_folder,
+        default=Path('work_dirs/export'),
+        help='folder of the files (default work_dirs/export)',
+    )
+    cli.add_seed_option(parser)
+    cli.add_cfg_options(parser, 'such as model.test_cfg.rcnn.max_per_img=50')
+    return parser.parse_args()
+
+
+def build(cfg: Config, checkpoint: str | None, seed: int) -> Any:
+    """The config's model in test mode, with the checkpoint's weights or random ones."""
+    import torch
+
+    from mmspanet.apis.build import build_model
+    from mmspanet.checkpoints import load
+
+    torch.manual_seed(seed)
+    model = build_model(cfg).eval()
+    if checkpoint:
+        load(model, checkpoint)
+    return model
+
+
+# What each format needs.
+PACKAGES = dict(
+    onnx=('onnx', 'onnxscript', 'onnxruntime'),
+    openvino=('onnx', 'onnxscript', 'openvino'),
+    aoti=(),
+)
+
+
+def check_environment(packages: tuple[str, ...]) -> None:
+    """Check that what exporting needs, and running doesn't, is there."""
+    import torch
+
+    if digit_version(torch.__version__) < digit_version('2.9'):
+        raise InputError(
+            f'PyTorch {torch.__version__} has not the exporter that is used here: install 2.9 or '
+            'newer where you export; the files run anywhere.'
+        )
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f'{", ".join(missing)} can not be imported: pip install {" ".join(packages)}.'
+        )
+
+
+def file_path(args: argparse.Namespace, part: str, size: tuple[int, int], suffix: str) -> Path:
+    """Path of a part's file."""
+    sides = [] if 'size' in args.dynamic else [f'{size[0]}x{size[1]}']
+    return args.out / ('_'.join([Path(args.config).stem, part, *sides]) + suffix)
+
+
+def export_parts(args: argparse.Namespace, cfg: Config, model: Any, size: tuple[int, int]) -> None:
+    """Write the parts of a model, and compare each with PyTorch by its numbers."""
+    from mmspanet.deployment import export, metadata, parts
+
+    cut = parts.backbone_parts if args.part == 'backbone' else parts.model_parts
+    kind = export.FORMATS[args.to]
+    if 'size' in args.dynamic and args.part != 'backbone':
+        raise InputError('Parts have one size: leave it free with --end2end or --part backbone.')
+    prepared = copy.deepcopy(model)
+    parts.prepare(prepared, None if 'size' in args.dynamic else size)
+    batches = (2, 3) if 'batch' in args.dynamic else (1,)
+    sizes = (size, (size[0] - 5, size[1] + 23)) if 'size' in args.dynamic else (size,)
+    references = [cut(model, other, batch) for batch in batches for other in sizes]
+    for i, part in enumerate(cut(prepared, size, batches[0])):
+        path = file_path(args, part.name, size, kind.suffix)
+        notes = metadata.part_notes(cfg, args.config, part.name)
+        with Console(stderr=True).status(f'exporting {part.name}'):
+            kind.write(part, path, notes, args.dynamic)
+            run = kind.open(path)
+            difference = max(export.largest_difference(run, r[i]) for r in references)
+        say(path, part)
+        if difference > export.TOLERANCE:
+            sys.exit(f'error: {path} differs from PyTorch by {difference:.1e} (relative).')
+        print(f'  differs from PyTorch by {difference:.1e} at most (relative)')
+
+
+def export_whole(args: argparse.Namespace, cfg: Config, model: Any, size: tuple[int, int]) -> None:
+    """Write a whole model as one file, and compare what it and PyTorch find in images."""
+    from mmspanet.deployment import check, export, metadata, parts
+
+    batch, fixed = (2, None) if 'batch' in args.dynamic else (1, 1)
+    kind = export.FORMATS[args.to]
+    samples = check.Samples(cfg, args.check_images, args.check_count)
+    graph_size = None if 'size' in args.dynamic else size
+    notes = metadata.end2end_notes(cfg, model, args.config, graph_size, fixed)
+    prepared = copy.deepcopy(model)
+    divisor = int(notes['divisor'])
+    padded = (size[0] + -size[0] % divisor, size[1] + -size[1] % divisor)
+    parts.prepare(prepared, padded if graph_size else None)
+    (part,) = parts.end2end_parts(prepared, size, batch)
+    path = file_path(args, part.name, size, kind.suffix)
+    status = Console(stderr=True).status
+    with status('exporting'):
+        kind.write(part, path, notes, args.dynamic)
+    say(path, part)
+    with status('comparing with PyTorch'):
+        report = check.compare(kind.open(path), model, cfg, samples, graph_size)
+    for line in report.lines():
+        print(f'  {line}')
+    faults = report.faults('fp32')
+    if faults:
+        sys.exit(f'error: {path} is not the model: {"; ".join(faults)}.')
+
+
+def say(path: Path, part: Any) -> None:
+    """What a file is, in one line."""
+    weight = sum(p.stat().st_size for p in path.parent.glob(f'{path.stem}.*')) / 2**20
+    print(f'{path}: {", ".join(part.inputs)} -> {", ".join(part.outputs)}, {weight:.1f} MiB')
+
+
+def main() -> None:
+    args = parse_args()
+    check_environment(PACKAGES[args.to])
+    from mmspanet.deployment import metadata
+
+    cfg = cli.load_model_config(args.config, args.cfg_options)
+    size = tuple(args.size) if args.size else metadata.image_size(cfg)
+    model = build(cfg, args.checkpoint, args.seed)
+    make_folder(args.out)
+    (export_whole if args.end2end else export_parts)(args, cfg, model, size)
+
+
+if __name__ == '__main__':
+    with cli.one_line_errors():
+        main()
