@@ -6,14 +6,19 @@ docs/reliability.md.
 """
 
 import argparse
+import copy
 import csv
+import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from rich.progress import track
 
 from mmspanet import cli
@@ -25,6 +30,10 @@ from mmspanet.files import open_for_replacement
 from mmspanet.processes import start_pool_worker
 
 SHOWN = 5  # files of a kind
+TEST = Path(__file__).with_name('test.py')
+FILES = ('type', 'data_root', 'ann_file', 'data_prefix', 'split')  # what makes a data set
+
+T = TypeVar('T')
 
 
 def parse_args() -> argparse.Namespace:
@@ -34,14 +43,32 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--jobs', type=cli.positive_int, help='processes that read files (default: all cores)'
     )
+    parser.add_argument(
+        '--report',
+        type=cli.output_file,
+        nargs='?',
+        const='',
+        metavar='PAGE',
+        help='make an HTML page: classes, sizes, places, near duplicates, examples (default '
+        'work_dirs/data/CONFIG/report.html)',
+    )
+    parser.add_argument(
+        '--checkpoint',
+        help="with --report: weights of the config's model, for likely label mistakes",
+    )
     cli.add_cfg_options(parser, 'such as train_dataloader.dataset.data_root=PATH')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.checkpoint and args.report is None:
+        parser.error('--checkpoint is for --report: add it')
+    if args.report == '':
+        args.report = Path('work_dirs/data', Path(args.config).stem, 'report.html')
+    return args
 
 
-def look(cfg: Config, jobs: int | None) -> list[Finding]:
-    """All findings in the data sets of the config."""
+def read(cfg: Config) -> tuple[list[Sample], set[Finding]]:
+    """All images in the data sets of the config, and what is wrong with their annotations."""
     findings: set[Finding] = set()
-    samples: set[Sample] = set()
+    samples: dict[Sample, None] = {}
     places: list[str] = []
     scope = library_of(cfg)
     for part in ('train', 'val', 'test'):
@@ -51,20 +78,101 @@ def look(cfg: Config, jobs: int | None) -> list[Finding]:
             print(f'{place}: {len(read)} images')
             if not read and not found:
                 found = [Finding('no images', Path(dataset.get('data_root') or '.'))]
-            samples.update(read)
+            samples |= dict.fromkeys(read)
             findings.update(found)
     if not places:
         raise InputError('The config has no data sets: there is nothing to look through.')
+    return list(samples), findings
+
+
+def in_processes(
+    function: Callable[[Sample], T], samples: list[Sample], jobs: int | None
+) -> Iterator[T]:
+    """What a function makes of each sample, in order."""
     with ProcessPoolExecutor(jobs, initializer=start_pool_worker) as pool:
-        results = pool.map(check_sample, samples, chunksize=16)
+        results = pool.map(function, samples, chunksize=16)
         try:
-            for found in track(results, 'reading', total=len(samples)):
-                findings.update(found)
+            yield from track(results, 'reading', total=len(samples))
         except BrokenProcessPool as error:
             raise WorkerError(
                 "A process that reads files was killed, most likely by the system's memory limit: "
                 'lower --jobs.'
             ) from error
+
+
+def look_and_report(
+    cfg: Config, args: argparse.Namespace, samples: list[Sample], findings: set[Finding]
+) -> None:
+    """Check the samples, add to the findings, and make the page."""
+    try:
+        from mmspanet.analysis.data.looks import look_at, read_part
+        from mmspanet.analysis.data.report import mistakes_of, write
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"The page needs {error.name}: pip install 'mmspanet[report]' brings it."
+        ) from error
+    scope = library_of(cfg)
+    if args.checkpoint and scope == 'mmseg':
+        raise InputError('--checkpoint finds label mistakes of detection and classification only.')
+    looks = {}
+    results = in_processes(look_at, samples, args.jobs)
+    for sample, (found, look) in zip(samples, results, strict=True):
+        findings.update(found)
+        looks[sample] = look
+    parts, mistaken = [], []
+    for name, dataset in distinct_datasets(cfg):
+        try:
+            parts.append(read_part(name, dataset, scope))
+        except (AssertionError, OSError, KeyError, TypeError, ValueError) as error:
+            print(f'left out of the page: {name}, whose annotations have the faults below')
+            print(f'({type(error).__name__}: {error})')
+            continue
+        if args.checkpoint and has_annotations(cfg, name.partition(' ')[0]):
+            with TemporaryDirectory() as folder:
+                predictions = predict(cfg, dataset, args.checkpoint, Path(folder))
+                mistaken.append(mistakes_of(name, dataset, scope, predictions))
+    if not parts:
+        raise InputError('No data set of the config can be read: run it without --report first.')
+    write(args.report, args.config, parts, looks, sort(findings), mistaken)
+    print(f'{args.report} ({args.report.stat().st_size / 1e6:.1f} MB)')
+
+
+def distinct_datasets(cfg: Config) -> Iterator[tuple[str, ConfigDict]]:
+    """Name and config of each data set, once where several parts have the same."""
+    seen = []
+    for part in ('train', 'val', 'test'):
+        for index, (_, dataset) in enumerate(part_datasets(cfg, part)):
+            files = [(key, dataset.get(key)) for key in FILES]
+            if files not in seen:
+                seen.append(files)
+                yield part if not index else f'{part} {index + 1}', dataset
+
+
+def predict(cfg: Config, dataset: ConfigDict, checkpoint: str, folder: Path) -> Path:
+    """Test a checkpoint on a data set in a process of its own; the file of the predictions."""
+    changed = copy.deepcopy(cfg)
+    pipeline = next(part_datasets(cfg, 'test'))[1].pipeline
+    tested = dict(dataset, pipeline=pipeline, test_mode=True)
+    tested.pop('filter_cfg', None)
+    changed.test_dataloader.dataset = tested
+    if 'ann_file' in (changed.get('test_evaluator') or {}):
+        changed.test_evaluator.ann_file = str(
+            Path(dataset.get('data_root') or '', dataset['ann_file'])
+        )
+    config, out = folder / 'config.py', folder / 'predictions.pkl'
+    changed.dump(config)
+    options = ['--work-dir', folder / 'run', '--out', out, '--no-report']
+    command = [sys.executable, TEST, config, checkpoint, *options]
+    done = subprocess.run(
+        [*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    if done.returncode:
+        said = done.stdout.strip().splitlines() or ['']
+        raise InputError(f'The test of {checkpoint} failed: {said[-1]}')
+    return out
+
+
+def sort(findings: set[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: (finding.kind, finding.file, finding.detail))
 
 
@@ -92,7 +200,14 @@ def write(findings: list[Finding], path: Path) -> None:
 
 def main() -> None:
     args = parse_args()
-    findings = look(cli.load_config(args.config, args.cfg_options), args.jobs)
+    cfg = cli.load_config(args.config, args.cfg_options)
+    samples, found = read(cfg)
+    if args.report is None:
+        for more in in_processes(check_sample, samples, args.jobs):
+            found.update(more)
+    else:
+        look_and_report(cfg, args, samples, found)
+    findings = sort(found)
     report(findings)
     if args.out:
         write(findings, args.out)

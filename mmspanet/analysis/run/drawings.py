@@ -289,13 +289,19 @@ def confusion_matrix(
 # Segmentation.
 
 
-def class_bars(names: Sequence[str], columns: Mapping[str, Sequence[float]], title: str) -> Drawing:
-    """Bars of each class, the worst by the first column on top.
+def class_bars(
+    names: Sequence[str],
+    columns: Mapping[str, Sequence[float]],
+    title: str,
+    least: str = 'worst',
+) -> Drawing:
+    """Bars of each class, the least by the first column on top.
 
     Args:
         names: Of the classes.
         columns: Values from 0 to 1 by name.
         title: Of the drawing.
+        least: What the least are, such as 'worst'.
     """
     first = np.nan_to_num(np.array(next(iter(columns.values())), float), nan=2.0)
     order = np.argsort(first)[:MOST_CELLS][::-1]
@@ -314,7 +320,9 @@ def class_bars(names: Sequence[str], columns: Mapping[str, Sequence[float]], tit
         {'class': name, **{key: float(values[k]) for key, values in columns.items()}}
         for k, name in enumerate(names)
     ]
-    note = f'The {MOST_CELLS} worst classes.' if len(names) > MOST_CELLS else 'The worst on top.'
+    note = f'The {least} on top.'
+    if len(names) > MOST_CELLS:
+        note = f'The {MOST_CELLS} {least} classes.'
     return Drawing('classes', title, figure, table, note, '')
 
 

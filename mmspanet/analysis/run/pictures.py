@@ -1,6 +1,7 @@
 """Pictures of a run's page: the truth beside the prediction, and batches as they are augmented."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -33,6 +34,8 @@ def palette(count: int) -> NDArray[np.uint8]:
 
 def read_rgb(path: str) -> Pixels | None:
     """An image file as RGB of shape (H, W, 3), turned as its EXIF mark says; None if unread."""
+    if not Path(path).is_file():  # of which OpenCV warns
+        return None
     image = cv2.imread(path, cv2.IMREAD_COLOR)
     return None if image is None else np.ascontiguousarray(image[..., ::-1])
 

@@ -268,8 +268,8 @@ def _facts(
     if log.training:
         last = log.training[-1]
         epochs = f' ({last["epoch"]} epochs)' if 'epoch' in last else ''
-        facts.append(('Trained', f'{last["step"]} iterations{epochs}, '
-                      f'resumed {len(log.restarts)} times'))  # fmt: skip
+        resumed = f', resumed {len(log.restarts)} times' if log.restarts else ''
+        facts.append(('Trained', f'{last["step"]} iterations{epochs}{resumed}'))
     for name, row in (('Last validation', log.validation[-1] if log.validation else {}),
                       ('Newest test', log.test)):  # fmt: skip
         values = ', '.join(

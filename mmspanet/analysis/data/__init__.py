@@ -1,0 +1,1 @@
+"""A data set before a run, told on one page: classes, sizes, duplicates, likely label mistakes."""
