@@ -35,6 +35,18 @@ PATIENCE = 300  # seconds in which something has to happen
 END = 10  # seconds in which all processes have to be gone
 
 
+EVENTS = (
+    'killed by SIGTERM',
+    'killed by SIGKILL',
+    'killed before the first iteration',
+    'killed while they trained',
+    'killed with loader workers alive',
+    'checkpoints written at SIGTERM',
+    'starts that resumed from a checkpoint',
+    'processes left',
+)
+
+
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or '').split('\n')[0])
     parser.add_argument('--kills', type=cli.positive_int, default=50, help='how often to kill')
@@ -108,11 +120,12 @@ def kill(folder: Path, number: signal.Signals, chance: random.Random, seen: Coun
         raise SystemExit(f'error: the training ended with {status}, see {log}.')
     if 'Traceback' in text:
         raise SystemExit(f'error: the training ended with a traceback, see {log}.')
-    seen[f'{number.name}'] += 1
-    seen['in their training' if 'Epoch(train)' in text else 'before the first iteration'] += 1
-    seen['with loader workers alive'] += len(before) >= 1 + WORKERS
+    moment = 'while they trained' if 'Epoch(train)' in text else 'before the first iteration'
+    seen[f'killed by {number.name}'] += 1
+    seen[f'killed {moment}'] += 1
+    seen['killed with loader workers alive'] += len(before) >= 1 + WORKERS
     seen['checkpoints written at SIGTERM'] += bool(re.search(r'\.pth is written', text))
-    seen['resumed from a checkpoint'] += bool(re.search(r'resumed epoch: \d+', text))
+    seen['starts that resumed from a checkpoint'] += bool(re.search(r'resumed epoch: \d+', text))
     seen['processes left'] += len(processes_of(process.pid))
     return seconds
 
@@ -127,7 +140,7 @@ def main() -> None:
     os.environ['OMP_NUM_THREADS'] = '1'
     make_shapes(folder / 'shapes')
     chance = random.Random(args.seed)
-    seen: Counter[str] = Counter()
+    seen: Counter[str] = Counter(dict.fromkeys(EVENTS, 0))  # in the order of the table
     longest = 0.0
     for i in track(range(args.kills), 'kills'):
         number = (signal.SIGTERM, signal.SIGKILL)[i % 2]

@@ -63,10 +63,10 @@ def bad_input(text: str) -> str:
     """The page of all answers."""
     record = read('bad_input')
     answers = record['answers']
-    sections = [
-        section_of(name, list(cells))
-        for name, cells in groupby(answers, key=lambda cell: cell['section'])
-    ]
+    by_section: dict[str, list[Record]] = {}
+    for cell in answers:
+        by_section.setdefault(cell['section'], []).append(cell)
+    sections = [section_of(name, cells) for name, cells in by_section.items()]
     text = fill(text, 'answers', '\n'.join(sections))
     content = (
         f'{len(answers)} runs, {sum(cell["fault"] is not None for cell in answers)} with a fault.'
