@@ -3,6 +3,7 @@
 import datetime
 import os
 import platform
+import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -63,8 +64,11 @@ def commit(root: Path) -> str:
 
     Returns:
         The hash, with ``+`` if Python files differ from it; ``unknown`` if ``root`` is no
-        checkout. (MMEngine's ``get_git_hash`` looks at the current folder only.)
+        checkout, or git is not installed. (MMEngine's ``get_git_hash`` looks at the current
+        folder only.)
     """
+    if shutil.which('git') is None:
+        return 'unknown'
     git = ['git', '-C', str(root)]
     found = subprocess.run([*git, 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True)
     if found.returncode:

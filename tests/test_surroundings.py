@@ -42,3 +42,8 @@ def test_a_record_says_what_its_table_shows():
     sentence = tables.machine(record)
     for value in (record['machine'], record['date'], torch.__version__):
         assert value in sentence
+
+
+def test_commit_without_git(tmp_path, monkeypatch):
+    monkeypatch.setenv('PATH', str(tmp_path))
+    assert surroundings.commit(tmp_path) == 'unknown'

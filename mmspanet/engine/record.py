@@ -57,16 +57,11 @@ class RecordRunHook(Hook):
             for part, loop in loops.items()
             if isinstance(loop, BaseLoop)
         }
-        try:
-            surrounding = surroundings.record()
-        except OSError as error:  # such as a system without git
-            surrounding = {}
-            _warn(error)
         self.record = dict(
             config=self.config,
             command=shlex.join(['python', *sys.argv]),
             images=images,
-            **surrounding,
+            **surroundings.record(),
         )
         self._write(runner)
 
