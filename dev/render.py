@@ -1,4 +1,4 @@
-"""Write the tables of docs/fault_injection.md and docs/bad_input.md anew from dev/records/."""
+"""Write the tables of three pages of docs/ anew from dev/records/ and benchmarks/results/."""
 
 import json
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.pages import fill
 from benchmarks.tables import markdown
+from mmspanet.deployment.benchmark import markdown as forms
 
 ROOT = Path(__file__).parents[1]
 RECORDS = Path(__file__).parent / 'records'
@@ -122,7 +123,24 @@ def shown(cell: Record) -> str:
     return text if len(text) <= 300 else f'{text[:297]}...'
 
 
-PAGES = {'docs/fault_injection.md': fault_injection, 'docs/bad_input.md': bad_input}
+def deployment(text: str) -> str:
+    """The page on models in every form that they can be deployed in."""
+    for task in ('det', 'seg', 'cls'):
+        path = ROOT / f'benchmarks/results/deployment_{task}.json'
+        if path.is_file():
+            record = json.loads(path.read_text())
+            where = measured(record).replace(
+                'Measured', f'Measured with {record["threads"]} threads'
+            )
+            text = fill(text, task, f'{forms(record)}\n{where}')
+    return text
+
+
+PAGES = {
+    'docs/fault_injection.md': fault_injection,
+    'docs/bad_input.md': bad_input,
+    'docs/deployment_benchmark.md': deployment,
+}
 
 
 def pages() -> dict[Path, str]:

@@ -90,7 +90,7 @@ class Notes:
             size=None if size is None else _size(size),
             batch=read('batch'),
             window=window and Window(_size(window['crop']), _size(window['stride'])),
-            mask_threshold=float(read('mask_threshold') or 0.5),
+            mask_threshold=float(metadata.get('mask_threshold', 0.5)),
             precision=metadata.get('precision', ''),
             config=metadata.get('config', ''),
         )

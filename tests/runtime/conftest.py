@@ -11,14 +11,7 @@ from tests.runtime import graphs
 
 @pytest.fixture
 def picture() -> np.ndarray:
-    """A green and a red box on a dark ground: (90, 130, 3)."""
-    image = np.full((90, 130, 3), 20, np.uint8)
-    image[20:50, 30:70, 1] = 200
-    image[60:80, 10:100, 2] = 220
-    return image
-
-
-GREEN, RED = [30, 20, 70, 50], [10, 60, 100, 80]
+    return graphs.picture()
 
 
 @pytest.fixture(params=['.onnx', '.xml'], ids=['onnxruntime', 'openvino'])

@@ -13,6 +13,17 @@ SCORES = (0.9, 0.8, 0.7)
 BRIGHT = 128
 
 
+def picture() -> np.ndarray:
+    """A green and a red box on a dark ground: (90, 130, 3)."""
+    image = np.full((90, 130, 3), 20, np.uint8)
+    image[20:50, 30:70, 1] = 200
+    image[60:80, 10:100, 2] = 220
+    return image
+
+
+GREEN, RED = [30, 20, 70, 50], [10, 60, 100, 80]  # of the picture
+
+
 def disc(side: int = 28) -> np.ndarray:
     """Probabilities that fall from the center of a mask to its edge: (side, side)."""
     places = (np.arange(side, dtype=np.float32) + 0.5) / side * 2 - 1

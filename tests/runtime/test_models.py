@@ -10,7 +10,7 @@ from mmspanet.errors import InputError
 from mmspanet.runtime.models import best_class, ends
 from mmspanet.runtime.resize import Resize, within
 from tests.runtime import graphs
-from tests.runtime.conftest import GREEN, RED
+from tests.runtime.graphs import GREEN, RED
 
 
 def test_boxes_and_masks_are_in_pixels_of_the_image(write, picture):

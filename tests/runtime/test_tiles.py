@@ -7,7 +7,7 @@ from mmspanet import runtime
 from mmspanet.errors import InputError
 from mmspanet.runtime.tiles import merge
 from tests.runtime import graphs
-from tests.runtime.conftest import GREEN
+from tests.runtime.graphs import GREEN
 
 
 @pytest.fixture
