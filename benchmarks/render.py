@@ -17,6 +17,9 @@ TABLES: dict[str, tuple[str, Callable[[tables.Record], str]]] = {
     'memory_of_a_block': ('activation_memory', tables.memory_of_a_block),
     'size_sweep': ('size_sweep', tables.size_sweep),
     'roofline': ('roofline', tables.roofline),
+    'graphs': ('graphs', lambda record: tables.timings(record['tables'])),
+    'graph_layers': ('graphs', tables.layer_times),
+    'graph_variants': ('graph_variants', tables.graph_variants),
     'operator_variants': ('operator_variants', tables.operator_variants),
 }
 
@@ -24,7 +27,10 @@ TABLES: dict[str, tuple[str, Callable[[tables.Record], str]]] = {
 def page(text: str) -> str:
     """The README's text with the tables of the present records."""
     for place, (name, table) in TABLES.items():
-        record = json.loads((FOLDER / f'results/{name}.json').read_text())
+        file = FOLDER / f'results/{name}.json'
+        if not file.exists():
+            continue  # not measured yet
+        record = json.loads(file.read_text())
         text = fill(text, place, f'{table(record)}\n{tables.machine(record)}\n')
     return text
 

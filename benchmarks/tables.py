@@ -98,6 +98,39 @@ def operator_variants(record: Record) -> str:
     return markdown(rows)
 
 
+def layer_times(record: Record) -> str:
+    """Milliseconds by kind of layer, a table per input and a column per graph.
+
+    Kinds that take under a hundredth of every graph are one row.
+    """
+    texts = []
+    for table in record['tables']:
+        graphs = table['layers']
+        totals = {name: sum(kinds.values()) for name, kinds in graphs.items()}
+        sums: dict[str, dict[str, float]] = {}
+        for kind in {kind: None for kinds in graphs.values() for kind in kinds}:
+            of_graphs = {name: kinds.get(kind, 0.0) for name, kinds in graphs.items()}
+            large = any(value > totals[name] / 100 for name, value in of_graphs.items())
+            row = sums.setdefault(kind if large else 'others', dict.fromkeys(graphs, 0.0))
+            for name, value in of_graphs.items():
+                row[name] += value
+        sums['all'] = totals
+        rows = [
+            {table['title']: kind} | {name: f'{1e3 * value:.1f}' for name, value in row.items()}
+            for kind, row in sums.items()
+        ]
+        texts.append(markdown(rows))
+    return '\n'.join(texts)
+
+
+def graph_variants(record: Record) -> str:
+    """The table of :func:`operator_variants` for each precision."""
+    return '\n'.join(
+        f'{precision}:\n\n{operator_variants(dict(tables=tables))}'
+        for precision, tables in record['precisions'].items()
+    )
+
+
 def activation_memory(record: Record) -> str:
     """GiB of saved tensors at the recipes' sizes, and of parameters, gradients and moments."""
     sizes = {

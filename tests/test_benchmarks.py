@@ -47,6 +47,21 @@ def test_ratios_are_of_medians():
     assert cells == ['1x3x8x8', 'ours', '2000.0', '1000.0-9000.0', '0.50']
 
 
+def test_small_kinds_of_layers_are_one_row():
+    """Those under a hundredth of every graph; the sums of the columns stay."""
+    layers = dict(
+        ours=dict(Convolution=0.9, Reorder=0.0005, Split=0.0015),
+        peer=dict(Convolution=0.5, Transpose=0.2, Reorder=0.0025),
+    )
+    lines = tables.layer_times(dict(tables=[dict(title='1x3x8x8', layers=layers)])).splitlines()
+    rows = {cells[1]: cells[2:4] for cells in ([c.strip() for c in x.split('|')] for x in lines)}
+    assert rows['Convolution'] == ['900.0', '500.0']
+    assert rows['Transpose'] == ['0.0', '200.0']
+    assert rows['others'] == ['2.0', '2.5']
+    assert rows['all'] == ['902.0', '702.5']
+    assert 'Split' not in rows
+
+
 @pytest.mark.parametrize('arch', models.PEERS)
 def test_peers_give_maps_of_one_shape(arch):
     image = torch.randn(1, 3, 64, 96)

@@ -5,15 +5,18 @@ import copy
 import pytest
 import torch
 
-from mmspanet.deployment.dft import MatrixSpectralFilter, replace_ffts
+from mmspanet.deployment.dft import MatrixSpectralFilter, factors, replace_ffts
 from mmspanet.models import ScaledSpectralRescalingFilter, SpectralRescalingFilter
-from tests.helpers import TINY, TINY_HYBRID, assert_close, random_model
+from tests.helpers import TINY, TINY_HYBRID, TINY_REVISION, assert_close, random_model
 
 pytestmark = pytest.mark.usefixtures('device')
 
 
 @pytest.mark.parametrize('scaled', [False, True])
-@pytest.mark.parametrize('size', [(1, 1), (8, 8), (8, 9), (13, 6), (5, 21), (50, 76)])
+@pytest.mark.parametrize(
+    'size',
+    [(1, 1), (8, 8), (8, 9), (13, 6), (5, 21), (50, 76), (63, 40), (31, 30), (58, 37), (29, 1)],
+)
 def test_the_filter_is_the_same_function(size, scaled):
     """Random gains, so that the spectrum's two halves differ and a mix-up would show."""
     srf = (ScaledSpectralRescalingFilter if scaled else SpectralRescalingFilter)(6, (8, 8))
@@ -25,7 +28,28 @@ def test_the_filter_is_the_same_function(size, scaled):
         assert_close([MatrixSpectralFilter(srf, size)(maps)], [srf(maps)], 1e-5)
 
 
-@pytest.mark.parametrize('arch', [TINY, TINY_HYBRID], ids=['pure', 'hybrid'])
+def test_axes_are_factored():
+    """As near to the square root as they can be; small ones and primes stay whole."""
+    assert [factors(n) for n in (7, 28, 31, 36, 50, 58, 200, 304)] == [
+        (7, 1), (28, 1), (31, 1), (6, 6), (10, 5), (29, 2), (20, 10), (19, 16),
+    ]  # fmt: skip
+
+
+MORE_KERNELS = TINY | dict(
+    mixers=(
+        dict(type='SPAM', kernel_sizes=(5, 1)),
+        dict(type='SPAM', kernel_sizes=(3,) * 8),
+        'SPAM',
+        'SPAMRevision',
+    )
+)
+
+
+@pytest.mark.parametrize(
+    'arch',
+    [TINY, TINY_HYBRID, TINY_REVISION, MORE_KERNELS],
+    ids=['pure', 'hybrid', 'revision', 'kernels'],
+)
 @pytest.mark.parametrize('deployed', [False, True])
 @pytest.mark.parametrize('size', [(64, 64), (37, 53), (96, 160)])
 def test_backbones_without_ffts(arch, deployed, size, monkeypatch):
