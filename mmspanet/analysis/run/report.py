@@ -61,7 +61,7 @@ def write(
     log = read_log(work_dir)
     cfg = run_config(work_dir, log)
     scope = library_of(cfg)
-    path = predictions or newest_predictions(work_dir)
+    path = predictions or newest_predictions(work_dir) or _noted_predictions(work_dir)
     record = _record(work_dir, log, path)
     left_out: list[str] = []
 
@@ -120,6 +120,15 @@ def run_config(work_dir: Path, log: Log) -> Config:
     if path is None:
         raise InputError(f'{work_dir} holds no config, which a run writes there.')
     return cli.load_config(str(path))
+
+
+def _noted_predictions(work_dir: Path) -> Path | None:
+    """What the newest test wrote elsewhere, as its record has it."""
+    for record in sorted(work_dir.glob(f'*/{RECORD}'), reverse=True):
+        path = json.loads(record.read_text(encoding='utf-8')).get('predictions')
+        if path is not None and Path(path).exists():
+            return Path(path)
+    return None
 
 
 def _record(work_dir: Path, log: Log, predictions: Path | None) -> dict[str, Any]:

@@ -77,6 +77,15 @@ def test_the_config_s_difference_to_its_base(tmp_path):
     assert report.config_difference(cfg, str(tmp_path / 'missing.py')) is None
 
 
+def test_predictions_that_a_test_wrote_elsewhere(tmp_path):
+    work_dir, elsewhere = tmp_path / 'run', tmp_path / 'results.pkl'
+    (work_dir / '1').mkdir(parents=True)
+    (work_dir / '1/run.json').write_text(json.dumps(dict(predictions=str(elsewhere))))
+    assert report._noted_predictions(work_dir) is None  # it was removed
+    elsewhere.touch()
+    assert report._noted_predictions(work_dir) == elsewhere
+
+
 def test_runs_over_each_other_without_predictions(tmp_path):
     """The page says what it lacks, and what was the best of each run."""
     config = ROOT / SHAPES_CONFIGS['cls']
