@@ -215,8 +215,10 @@ def draw(record: Record, stem: Path) -> list[Path]:
         for point in points:
             color = plotting.COLORS[runtimes.index(point['form'].partition('-')[0])]
             axes.plot(point[axis], point[metric], 'o', color=color)
-            place = (point[axis], point[metric])
-            axes.annotate(point['form'], place, (4, 4), textcoords='offset points', fontsize=7)
+            axes.annotate(
+                point['form'], (point[axis], point[metric]), (3, 3),
+                textcoords='offset points', fontsize=7, rotation=35, rotation_mode='anchor',
+            )  # fmt: skip
         axes.margins(x=0.2, y=0.2)
         axes.set(xlabel=axis, ylabel=metric)
     return plotting.save_figure(figure, points, stem)
