@@ -43,7 +43,7 @@ def curves(runs: Mapping[str, Log]) -> list[Drawing]:
         drawings.append(_lines('losses', 'Losses of the training', runs, losses, 'training'))
     if any(log.training for log in runs.values()):
         drawings.append(_lines('rate', 'Learning rate', runs, rates, 'training'))
-    if metrics:
+    if metrics and any(len(log.validation) > 1 for log in runs.values()):  # one is no curve
         drawings.append(_lines('metrics', 'Metrics of the validation', runs, metrics, 'validation'))
     return drawings
 
