@@ -153,7 +153,7 @@ def number(value: Any) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ''
     if isinstance(value, float):
-        return f'{value:.3f}' if 1e-3 <= abs(value) < 100 or value == 0 else f'{value:.4g}'
+        return f'{value:.3f}' if abs(value) < 100 else f'{value:.4g}'
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
         return f'{value:,}'.replace(',', ' ')
     return str(value)
