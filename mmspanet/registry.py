@@ -9,6 +9,7 @@ from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import OPTIMIZERS as MMENGINE_OPTIMIZERS
+from mmengine.registry import VISBACKENDS as MMENGINE_VISBACKENDS
 from mmengine.registry import Registry
 
 from mmspanet.checkpoints.safe import allow_training_checkpoints
@@ -37,5 +38,12 @@ HOOKS = Registry(
         'mmspanet.engine.hooks',
         'mmspanet.engine.resume',
         'mmspanet.engine.best_checkpoint',
+        'mmspanet.engine.track',
     ],
+)
+VISBACKENDS = Registry(
+    'vis_backend',
+    parent=MMENGINE_VISBACKENDS,
+    scope='mmspanet',
+    locations=['mmspanet.engine.track'],
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 from mmspanet import cli
 from mmspanet.errors import InputError
 
+TRACKERS = ('tensorboard', 'wandb', 'mlflow')
 REPORT = Path(__file__).with_name('analysis_tools') / 'run_report.py'
 
 
@@ -30,6 +31,11 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='at SIGTERM or SIGUSR1, finish the iteration, write a checkpoint and end',
     )
+    parser.add_argument(
+        '--track',
+        choices=TRACKERS,
+        help='tell a tracker the metrics and validation pictures, below the work dir',
+    )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument(
         '--auto-scale-lr',
@@ -45,7 +51,7 @@ def train(args: argparse.Namespace) -> str:
     from mmspanet.checkpoints.safe import guard_process
     from mmspanet.checkpoints.sources import local_file
     from mmspanet.datasets.paths import check_data
-    from mmspanet.engine import device, run
+    from mmspanet.engine import device, run, track
     from mmspanet.engine.lock import lock_work_dir
     from mmspanet.engine.record import RecordRunHook
 
@@ -74,6 +80,8 @@ def train(args: argparse.Namespace) -> str:
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), resume]
     cfg.setdefault('default_hooks', {})
     cfg.default_hooks.setdefault('checkpoint_guard', dict(type='mmspanet.CheckpointGuardHook'))
+    if args.track:
+        track.track(cfg, args.track)
     check_data(cfg, ('train', 'val'))
     device.adapt_to_cpu(cfg)
     device.join_cpu_processes(cfg)

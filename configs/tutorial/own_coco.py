@@ -67,3 +67,19 @@ val_evaluator = dict(
     type='CocoMetric', ann_file=data_root + val['ann_file'], metric=['bbox', 'segm']
 )
 test_evaluator = val_evaluator
+
+# How a run ends well (docs/ending_well.md): the best checkpoint is kept, a run that no longer gets
+# better ends, and a running mean of the weights is validated and saved.
+default_hooks = dict(checkpoint=dict(save_best='coco/bbox_mAP'))
+custom_hooks = [
+    dict(type='mmspanet.EpochSeedHook'),
+    dict(
+        type='EarlyStoppingHook',
+        monitor='coco/bbox_mAP',
+        rule='greater',
+        min_delta=0.0,
+        patience=10,
+    ),
+    # The mean is over some hundredths of the iterations, and over 5,000 of them at most.
+    dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=0.0002, gamma=100),
+]

@@ -52,3 +52,19 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(type='Accuracy', topk=(1,))  # top-5 needs more than five classes
 test_evaluator = val_evaluator
+
+# How a run ends well (docs/ending_well.md): the best checkpoint is kept, a run that no longer gets
+# better ends, and a running mean of the weights is validated and saved.
+default_hooks = dict(checkpoint=dict(save_best='accuracy/top1'))
+custom_hooks = [
+    dict(type='mmspanet.EpochSeedHook'),
+    dict(
+        type='EarlyStoppingHook',
+        monitor='accuracy/top1',
+        rule='greater',
+        min_delta=0.0,
+        patience=10,
+    ),
+    # The mean is over some hundredths of the iterations, and over 5,000 of them at most.
+    dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=0.0002, gamma=100),
+]

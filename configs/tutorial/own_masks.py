@@ -60,3 +60,13 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator
+
+# How a run ends well (docs/ending_well.md): the best checkpoint is kept, a run that no longer gets
+# better ends, and a running mean of the weights is validated and saved.
+default_hooks = dict(checkpoint=dict(save_best='mIoU'))
+custom_hooks = [
+    dict(type='mmspanet.EpochSeedHook'),
+    dict(type='EarlyStoppingHook', monitor='mIoU', rule='greater', min_delta=0.0, patience=10),
+    # The mean is over some hundredths of the iterations, and over 5,000 of them at most.
+    dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=0.0002, gamma=100),
+]
