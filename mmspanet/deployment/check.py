@@ -21,6 +21,7 @@ from mmengine.structures import InstanceData
 from torch.nn import functional as F
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from mmspanet.datasets.paths import check_data, part_datasets
 from mmspanet.errors import InputError
 
 from .export import Run
@@ -109,8 +110,6 @@ class Samples:
     """
 
     def __init__(self, cfg: Config, folder: Path | None, count: int) -> None:
-        from mmspanet.datasets.paths import check_data
-
         self.evaluator = None
         if folder is None:
             check_data(cfg, ('test',))
@@ -191,13 +190,43 @@ def _fits(shape: tuple[int, int], size: tuple[int, int], task: str) -> bool:
     return tuple(shape) == tuple(size)
 
 
-def _detections(
-    run: Run, model: Any, expected: Any, image: np.ndarray, size: Any, report: Report
-) -> Any:
+def detection_feeds(image: np.ndarray, size: tuple[int, int] | None) -> dict[str, np.ndarray]:
+    """Inputs of a detector for an image (H, W, 3), at the top left of a graph of fixed size."""
     height, width = image.shape[:2]
     canvas = np.zeros((*(size or (height, width)), 3), np.uint8)
     canvas[:height, :width] = image
-    feeds = dict(images=canvas[None], sizes=np.array([[height, width]], np.int64))
+    return dict(images=canvas[None], sizes=np.array([[height, width]], np.int64))
+
+
+def training_images(cfg: Config, count: int) -> Iterator[np.ndarray]:
+    """Images (H, W, 3) of the training set, uint8 BGR, as the test pipeline makes them."""
+    check_data(cfg, ('train',))
+    (_, dataset), *_ = part_datasets(cfg, 'train')
+    steps = [s for s in test_pipeline(cfg) if 'Annotations' not in s['type']]
+    images = DATASETS.build(dataset | dict(pipeline=steps))
+    total = len(images)
+    for i in range(min(count, total)):
+        yield images[i * total // min(count, total)]['inputs'].permute(1, 2, 0).numpy()
+
+
+def feeds_of_all(
+    images: Iterator[np.ndarray], cfg: Config, size: tuple[int, int] | None
+) -> Iterator[dict[str, np.ndarray]]:
+    """Inputs of a graph for images that fit into it."""
+    task = TASKS[cfg.default_scope]
+    for image in images:
+        if size and not _fits(image.shape[:2], size, task):
+            continue
+        if task == 'detection':
+            yield detection_feeds(image, size)
+        else:
+            yield dict(images=np.ascontiguousarray(image[None]))
+
+
+def _detections(
+    run: Run, model: Any, expected: Any, image: np.ndarray, size: Any, report: Report
+) -> Any:
+    feeds = detection_feeds(image, size)
     boxes, scores, labels, *masks = (torch.from_numpy(found[0]) for found in run(feeds))
     there = labels >= 0
     found = InstanceData(bboxes=boxes[there], scores=scores[there], labels=labels[there])

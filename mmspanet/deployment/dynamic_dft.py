@@ -7,6 +7,7 @@ the model does it, is written as one product per axis.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,7 @@ class DynamicSpectralFilter(nn.Module):
 
     def __init__(self, srf: SpectralRescalingFilter | FixedSRF) -> None:
         super().__init__()
-        trained = srf.reordered if isinstance(srf, FixedSRF) else srf
+        trained: Any = srf.reordered if isinstance(srf, FixedSRF) else srf
         self.filter = nn.Parameter(trained.filter.detach().float(), requires_grad=False)
         scaled = isinstance(trained, ScaledSpectralRescalingFilter)
         self.register_buffer('alpha', trained.alpha.detach().float() if scaled else torch.ones(1))
@@ -39,22 +40,26 @@ class DynamicSpectralFilter(nn.Module):
         along_width, back = rows_of_real_dft(width)
         cos, sin = cos_and_sin(height, height)
         scale = torch.rsqrt(torch.full((), height, dtype=torch.float32))
-        cos, sin = cos * scale, sin * scale
-        real, imaginary = u @ along_width[0], u @ along_width[1]
-        gain = self.gain(height, width // 2 + 1)
+        # Ranks are equal throughout: OpenVINO's CPU plugin asks for it where sizes are free.
+        cos, sin = (cos * scale)[None, None], (sin * scale)[None, None]
+        real, imaginary = (u @ matrix[None, None] for matrix in along_width)
+        gain = self.gain(height, width // 2 + 1)[None]
         down = (
             (cos @ real + sin @ imaginary) * gain,
             (cos @ imaginary - sin @ real) * gain,
         )
         real = cos @ down[0] - sin @ down[1]
         imaginary = sin @ down[0] + cos @ down[1]
-        return real @ back[0] + imaginary @ back[1]
+        return real @ back[0][None, None] + imaginary @ back[1][None, None]
 
     def gain(self, height: int, half: int) -> Tensor:
         """The gain (C, height, half)."""
         along_height = bicubic(self.filter.shape[1], height)
         along_width = bicubic(self.filter.shape[2], half)
-        return (self.alpha * (along_height @ self.filter @ along_width.T)).sigmoid()
+        flat = self.filter.transpose(0, 1).flatten(1)  # a plain matrix, as OpenVINO asks for
+        rows = (along_height @ flat).unflatten(1, (self.filter.shape[0], -1))
+        resized = (rows @ along_width.T).transpose(0, 1)
+        return (self.alpha * resized).sigmoid()
 
 
 def cos_and_sin(size: int, count: int) -> tuple[Tensor, Tensor]:

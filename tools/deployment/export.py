@@ -10,6 +10,7 @@ docs/deployment.md has the table of what goes in and comes out. Needs pip instal
 import argparse
 import copy
 import sys
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from mmspanet.errors import InputError
 from mmspanet.files import make_folder
 
 FREE = ('batch', 'size')
+CALIBRATION = 64  # images
 
 
 def free_sides(text: str) -> frozenset[str]:
@@ -47,6 +49,12 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--part', choices=['model', 'backbone'], default='model', help='what, without --end2end'
+    )
+    parser.add_argument(
+        '--precision',
+        choices=['fp32', 'fp16', 'int8'],
+        default='fp32',
+        help='of an --end2end file (default fp32); int8 is calibrated on training images',
     )
     parser.add_argument(
         '--dynamic',
@@ -128,7 +136,35 @@ def check_environment(packages: tuple[str, ...]) -> None:
 def file_path(args: argparse.Namespace, part: str, size: tuple[int, int], suffix: str) -> Path:
     """Path of a part's file."""
     sides = [] if 'size' in args.dynamic else [f'{size[0]}x{size[1]}']
-    return args.out / ('_'.join([Path(args.config).stem, part, *sides]) + suffix)
+    precision = [] if args.precision == 'fp32' else [args.precision]
+    return args.out / ('_'.join([Path(args.config).stem, part, *sides, *precision]) + suffix)
+
+
+def convert(
+    args: argparse.Namespace, part: Any, path: Path, notes: dict[str, str], images: Any
+) -> None:
+    """Write a file in float32 to a temporary folder, and to ``path`` in the precision asked for."""
+    from mmspanet.deployment import export, precision
+
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / 'fp32.onnx'
+        export.write_onnx(part, source, notes, args.dynamic)
+        if args.to == 'onnx' and args.precision == 'fp16':
+            precision.to_half(source, path)
+        elif args.to == 'onnx':
+            precision.to_int8(source, path, images)
+        elif args.precision == 'fp16':
+            precision.openvino_to_half(source, path, notes)
+        else:
+            precision.openvino_to_int8(source, path, notes, images)
+
+
+def calibration(cfg: Config, size: tuple[int, int] | None) -> Any:
+    """Inputs of a graph made of images of the training set, one after the other."""
+    from mmspanet.deployment import check
+
+    samples = check.training_images(cfg, CALIBRATION)
+    return check.feeds_of_all(samples, cfg, size)
 
 
 def export_parts(args: argparse.Namespace, cfg: Config, model: Any, size: tuple[int, int]) -> None:
@@ -174,13 +210,16 @@ def export_whole(args: argparse.Namespace, cfg: Config, model: Any, size: tuple[
     path = file_path(args, part.name, size, kind.suffix)
     status = Console(stderr=True).status
     with status('exporting'):
-        kind.write(part, path, notes, args.dynamic)
+        if args.precision == 'fp32':
+            kind.write(part, path, notes, args.dynamic)
+        else:
+            convert(args, part, path, notes, calibration(cfg, graph_size))
     say(path, part)
     with status('comparing with PyTorch'):
         report = check.compare(kind.open(path), model, cfg, samples, graph_size)
     for line in report.lines():
         print(f'  {line}')
-    faults = report.faults('fp32')
+    faults = report.faults(args.precision)
     if faults:
         sys.exit(f'error: {path} is not the model: {"; ".join(faults)}.')
 
@@ -194,6 +233,12 @@ def say(path: Path, part: Any) -> None:
 def main() -> None:
     args = parse_args()
     check_environment(PACKAGES[args.to])
+    if args.precision != 'fp32' and not args.end2end:
+        raise InputError(
+            f'{args.precision} loses accuracy, which is measured with --end2end: add it.'
+        )
+    if args.precision != 'fp32' and args.to == 'aoti':
+        raise InputError('Files of AOTInductor are float32: take --to onnx or openvino.')
     from mmspanet.deployment import metadata
 
     cfg = cli.load_model_config(args.config, args.cfg_options)
