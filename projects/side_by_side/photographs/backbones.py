@@ -1,0 +1,68 @@
+"""Backbones of this study alone: the peers' with the four maps that detectors and segmentors take.
+
+Every map is normed by a LayerNorm of its own, as SPANetV2's are; ResNet's end in a BatchNorm.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmpretrain.models import ResNet
+from mmpretrain.models.backbones.resnet import Bottleneck
+from timm.layers import LayerNorm2d
+from torch import Tensor, nn
+
+from mmspanet.models import SPAM
+from mmspanet.registry import MODELS
+from projects.side_by_side.models import TimmMetaFormer
+
+
+@MODELS.register_module()
+class TimmMetaFormerMaps(TimmMetaFormer):
+    """timm's MetaFormer (ConvFormer, CAFormer) with a normed map of each stage.
+
+    Args:
+        depths: Blocks per stage.
+        channels: Channels per stage.
+        mixers: A mixer of ``timm.models.metaformer`` per stage, such as ``'SepConv'``.
+        init_cfg: MMEngine initialization config; without one, timm's own (std 0.02).
+    """
+
+    def __init__(
+        self,
+        depths: Sequence[int],
+        channels: Sequence[int],
+        mixers: Sequence[str],
+        init_cfg: dict | list | None = None,
+    ) -> None:
+        super().__init__(depths, channels, mixers, init_cfg)
+        self.norms = nn.ModuleList(LayerNorm2d(width) for width in channels)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Map images (B, 3, H, W) to maps (B, C, H / stride, W / stride) of strides 4 to 32."""
+        x = self.stem(x)
+        maps = []
+        for stage, norm in zip(self.stages, self.norms, strict=True):
+            x = stage(x)
+            maps.append(norm(x))
+        return tuple(maps)
+
+
+@MODELS.register_module()
+class SPAMOpenFilter(SPAM):
+    """SPAM whose filter starts at a gain of sigmoid(4) = 0.98, nearly open, instead of 0.5."""
+
+    def __init__(self, channels: int, map_size: tuple[int, int], **options: Any) -> None:
+        super().__init__(channels, map_size, **options)
+        with torch.no_grad():
+            self.srf.filter += 4
+
+
+@MODELS.register_module()
+class ResNet29(ResNet):
+    """ResNet of nine Bottleneck blocks: the design of ResNet-50, half as deep; its four maps."""
+
+    arch_settings = {29: (Bottleneck, (2, 2, 3, 2))}
+
+    def __init__(self, depth: int = 29, **options: Any) -> None:
+        super().__init__(depth, out_indices=(0, 1, 2, 3), **options)

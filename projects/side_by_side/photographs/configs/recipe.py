@@ -1,0 +1,11 @@
+# What all runs of the study share: AdamW from scratch with a cosine, nothing tuned for one model.
+# The learning rate is set per family from the sweep (results/rates.csv).
+optim_wrapper = dict(
+    type='OptimWrapper',
+    constructor='mmspanet.LayerDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(decay_rate=1.0),  # one rate for all layers; norms and biases don't decay
+    optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.999), weight_decay=0.05, fused=True),
+    clip_grad=dict(max_norm=5.0),
+)
+custom_imports = dict(imports=['projects.side_by_side.photographs.backbones'])
+randomness = dict(seed=0)

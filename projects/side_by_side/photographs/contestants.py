@@ -1,0 +1,96 @@
+"""The models of the study: a backbone and the widths of its four maps, by name.
+
+All cost the same: whole models within 5 % of each other's MACs, backbones within 15 % of SPANetV2's
+parameters (projects/side_by_side/tests/test_photographs.py). Widths and depths were chosen for
+that alone. Weights start as each class starts them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+WIDTHS = (24, 48, 96, 160)
+DEPTHS = (1, 1, 3, 1)
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A backbone.
+
+    Attributes:
+        family: Models of one family are trained at one learning rate.
+        backbone: Its config.
+        widths: Channels of its four maps.
+    """
+
+    family: str
+    backbone: dict[str, Any]
+    widths: Sequence[int] = WIDTHS
+
+
+def spanetv2(mixers: Sequence[Any] = ('SPAM',) * 4) -> Contestant:
+    """SPANetV2 whose filters are stored for the crops of the training."""
+    arch = dict(depths=DEPTHS, channels=WIDTHS, mixers=tuple(mixers))
+    return Contestant('spanetv2', dict(type='mmspanet.SPANetV2', arch=arch, input_size=256))
+
+
+def everywhere(mixer: str, **options: Any) -> Contestant:
+    """SPANetV2 with one mixer in all stages."""
+    return spanetv2([dict(type=mixer, **options)] * 4)
+
+
+def metaformer(mixers: Sequence[str], widths: Sequence[int]) -> Contestant:
+    """timm's MetaFormer."""
+    backbone = dict(
+        type='mmspanet.TimmMetaFormerMaps', depths=DEPTHS, channels=tuple(widths), mixers=mixers
+    )
+    return Contestant('metaformer', backbone, widths)
+
+
+def hornet(*large: dict[str, Any]) -> Contestant:
+    """MMPretrain's HorNet; the last stages have other spatial layers than the 7x7 of the first."""
+    layers = [dict(type='DW', kernel_size=7)] * (4 - len(large)) + list(large)
+    arch = dict(base_dim=24, depths=[1, 2, 3, 1], orders=[2, 3, 4, 5], dw_cfg=layers)
+    backbone = dict(
+        type='mmpretrain.HorNet',
+        arch=arch,
+        out_indices=(0, 1, 2, 3),
+        gap_before_final_norm=False,
+    )
+    return Contestant('hornet', backbone, (24, 48, 96, 192))
+
+
+CONTESTANTS = {
+    'spanetv2-pure': spanetv2(),
+    'spanetv2-hybrid': spanetv2(('SPAM', 'SPAM', 'MixAttention', 'Attention')),
+    'convformer': metaformer(('SepConv',) * 4, (24, 48, 104, 176)),
+    'caformer': metaformer(('SepConv', 'SepConv', 'Attention', 'Attention'), (24, 48, 96, 192)),
+    # The global filter's weights are stored for crops of 256 pixels, as in HorNet-T's arch for 224.
+    'hornet-gf': hornet(dict(type='GF', h=16, w=9), dict(type='GF', h=8, w=5)),
+    'hornet-7x7': hornet(),
+    'convnext': Contestant(
+        'convnext',
+        dict(
+            type='mmpretrain.ConvNeXt',
+            arch=dict(depths=(2, 3, 3, 2), channels=(24, 48, 96, 184)),
+            out_indices=(0, 1, 2, 3),
+            gap_before_final_norm=False,
+        ),
+        (24, 48, 96, 184),
+    ),
+    'resnet': Contestant(
+        'resnet',
+        dict(type='mmspanet.ResNet29', depth=29, stem_channels=16, base_channels=16),
+        (64, 128, 256, 512),
+    ),
+}
+
+# SPAM without one of its parts, or with another in its place.
+PARTS = {
+    'spanetv2-pure-no-srf': everywhere('SPAMWithoutSRF'),
+    'spanetv2-pure-no-modulation': everywhere('SPAMWithoutModulation'),
+    'spanetv2-pure-k3': everywhere('SPAM', kernel_sizes=(3, 3, 3, 3)),
+    'spanetv2-pure-k9': everywhere('SPAM', kernel_sizes=(9, 9, 9, 9)),
+    'spanetv2-pure-scaled-sigmoid': everywhere('SPAMScaledSigmoid'),
+    'spanetv2-pure-open-filter': everywhere('SPAMOpenFilter'),
+}

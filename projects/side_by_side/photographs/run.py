@@ -1,0 +1,60 @@
+"""Train detectors and segmentors side by side on photographs, one run after another.
+
+A run is a data set, a model, a learning rate and a seed, in a process of its own with one thread.
+When it ends, its row is appended to OUT_DIR/runs.csv and its validations to OUT_DIR/logs/; its
+checkpoint stays in work_dirs/photographs. Runs that have a row are skipped, so the same command
+goes on where it stopped; start it twice for two runs at a time.
+"""
+
+import argparse
+from pathlib import Path
+
+from mmspanet import cli
+from mmspanet.errors import InputError
+
+HERE = Path(__file__).parent
+CONFIGS = dict(nuclei='mask-rcnn_nuclei.py', camvid='upernet_camvid.py')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('data', nargs='+', choices=CONFIGS, help='data sets')
+    parser.add_argument('--models', nargs='+', help='of contestants.py (default: all)')
+    parser.add_argument(
+        '--rates', nargs='+', type=float, default=[1e-3], help='learning rates (default: 1e-3)'
+    )
+    parser.add_argument('--seeds', nargs='+', type=cli.seed, default=[0], help='default: 0')
+    cli.add_out_dir_option(parser, str(HERE / 'results'))
+    cli.add_cfg_options(parser, 'such as train_cfg.max_epochs=1')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    from projects.side_by_side.photographs import training
+    from projects.side_by_side.photographs.contestants import CONTESTANTS, PARTS
+
+    known = CONTESTANTS | PARTS
+    unknown = set(args.models or ()) - known.keys()
+    if unknown:
+        raise InputError(f'There is no model {", ".join(unknown)}: there are {", ".join(known)}.')
+    wanted = [
+        training.Run(data, model, rate, seed)
+        for seed in args.seeds
+        for data in args.data
+        for model in args.models or known
+        for rate in args.rates
+    ]
+    for run in wanted:
+        with training.claim(run, args.out_dir) as is_mine:
+            if is_mine:
+                config = HERE / 'configs' / CONFIGS[run.data]
+                cfg = training.read_config(config, run, known[run.model], args.cfg_options)
+                training.train_and_record(cfg, run, args.out_dir)
+
+
+if __name__ == '__main__':
+    with cli.one_line_errors():
+        main()

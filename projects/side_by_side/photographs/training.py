@@ -1,0 +1,156 @@
+"""One training of the study: in a process of its own, with a log and a row of figures."""
+
+import multiprocessing
+import os
+import resource
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.utils import import_modules_from_strings
+
+from mmspanet import cli, files, surroundings
+from mmspanet.analysis.costs import count_config
+from mmspanet.analysis.tables import append_csv, read_csv, write_csv
+from mmspanet.datasets.paths import check_data
+from mmspanet.engine import device
+from mmspanet.engine import run as runs
+from mmspanet.processes import start_pool_worker
+from projects.side_by_side.photographs.contestants import Contestant
+
+CROP = (256, 256)  # pixels: what the whole models' costs are counted at
+WORK_DIRS = Path('work_dirs/photographs')
+
+
+@dataclass(frozen=True)
+class Run:
+    """What tells a run from the others.
+
+    Attributes:
+        data: Name of the data set.
+        model: Name of the contestant.
+        rate: Learning rate.
+        seed: Of weights, order and augmentation.
+    """
+
+    data: str
+    model: str
+    rate: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Of its log and its folder."""
+        return f'{self.data}_{self.model}_lr{self.rate:g}_seed{self.seed}'
+
+
+class ValidationLogHook(Hook):
+    """Note the metrics of every validation, and the time that training took until then."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.seconds = 0.0
+        self.images = 0
+
+    def before_train_epoch(self, runner: Any) -> None:
+        self.start = time.process_time()
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        self.images += len(data_batch['inputs'])
+
+    def after_train_epoch(self, runner: Any) -> None:
+        self.seconds += time.process_time() - self.start
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        figures = {k.rpartition('/')[2]: round(float(v), 4) for k, v in (metrics or {}).items()}
+        self.rows.append(dict(epoch=runner.epoch, cpu_seconds=round(self.seconds, 1)) | figures)
+
+
+@contextmanager
+def claim(run: Run, folder: Path) -> Iterator[bool]:
+    """Hold a run for this process; False where it has a row, or another process holds it."""
+    place = folder / '.running'
+    files.make_folder(place)
+    descriptor = files.lock(place / run.name, wait=False)
+    try:
+        yield descriptor is not None and not _has_row(run, folder)
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _has_row(run: Run, folder: Path) -> bool:
+    path = folder / 'runs.csv'
+    wanted = {key: str(value) for key, value in asdict(run).items()}
+    return path.exists() and any(wanted.items() <= row.items() for row in read_csv(path))
+
+
+def read_config(path: Path, run: Run, model: Contestant, options: dict | None = None) -> Config:
+    """The data set's config with the model's backbone in it."""
+    cfg = cli.load_config(str(path), options)
+    cfg.model.backbone = model.backbone
+    part = 'neck' if 'neck' in cfg.model else 'decode_head'
+    cfg.model[part].in_channels = list(model.widths)
+    if 'auxiliary_head' in cfg.model:
+        cfg.model.auxiliary_head.in_channels = model.widths[cfg.model.auxiliary_head.in_index]
+    cfg.optim_wrapper.optimizer.lr = run.rate
+    cfg.randomness = dict(seed=run.seed)
+    cfg.work_dir = str(WORK_DIRS / run.name)
+    cfg.log_level = 'WARNING'
+    cfg.launcher = 'none'
+    cfg.default_hooks.checkpoint.update(by_epoch=True, interval=1, max_keep_ckpts=1, save_best=None)
+    device.adapt_to_cpu(cfg)
+    return cfg
+
+
+def train_and_record(cfg: Config, run: Run, folder: Path) -> dict[str, Any]:
+    """Train in a new process of one thread, and write its row and its log.
+
+    Returns:
+        The row.
+    """
+    check_data(cfg, ('train', 'val'))
+    around = surroundings.record('timm')
+    versions = ', '.join(f'{name} {number}' for name, number in around.pop('versions').items())
+    context = multiprocessing.get_context('spawn')  # a peak of memory of its own
+    with ProcessPoolExecutor(1, mp_context=context, initializer=start_pool_worker) as pool:
+        measured, validations = pool.submit(_train, cfg).result()
+    write_csv(folder / 'logs' / f'{run.name}.csv', validations)
+    row = asdict(run) | measured | around | dict(versions=versions)
+    append_csv(folder / 'runs.csv', row)
+    return row
+
+
+def _train(cfg: Config) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Train in this process, which does nothing else."""
+    torch.set_num_threads(1)
+    import_modules_from_strings(**cfg.custom_imports)
+    start = time.monotonic()
+    costs = count_config(cfg, CROP)[0]
+    runner = runs.build(cfg)
+    log = ValidationLogHook()
+    runner.register_hook(log, priority='LOWEST')
+    runs.train(runner)
+    metric = 'segm_mAP' if cfg.default_scope == 'mmdet' else 'mIoU'
+    backbone = sum(p.numel() for p in runner.model.backbone.parameters())
+    measured = dict(
+        epochs=runner.max_epochs,
+        metric=metric,
+        at_end=log.rows[-1][metric],
+        best=max(row[metric] for row in log.rows),
+        images_per_cpu_second=round(log.images / log.seconds, 3),
+        peak_memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**10,
+        backbone_params_m=round(backbone / 1e6, 3),
+        macs_m=round(sum(costs.macs.values()) / 1e6, 1),
+        minutes=round((time.monotonic() - start) / 60, 1),
+    )
+    return measured, log.rows
