@@ -232,7 +232,10 @@ def say(path: Path, part: Any) -> None:
 
 def main() -> None:
     args = parse_args()
-    check_environment(PACKAGES[args.to])
+    needed = PACKAGES[args.to]
+    if (args.to, args.precision) == ('openvino', 'int8'):
+        needed += ('nncf',)
+    check_environment(needed)
     if args.precision != 'fp32' and not args.end2end:
         raise InputError(
             f'{args.precision} loses accuracy, which is measured with --end2end: add it.'
