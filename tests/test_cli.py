@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -133,7 +134,12 @@ def test_the_traceback_can_be_had(tmp_path):
 def test_resume_starts_from_load_from_where_there_is_nothing_yet(is_begun, tmp_path, monkeypatch):
     """A fine-tuning that is always launched with --resume."""
     given = []
-    monkeypatch.setattr('mmspanet.engine.run.build', given.append)
+
+    def build(cfg):
+        given.append(cfg)
+        return SimpleNamespace(register_hook=lambda *_: None)
+
+    monkeypatch.setattr('mmspanet.engine.run.build', build)
     monkeypatch.setattr('mmspanet.engine.run.train', lambda *_: None)
     monkeypatch.setattr('mmspanet.datasets.paths.check_data', lambda *_: None)
     start, newest = str(tmp_path / 'start.pth'), str(tmp_path / 'epoch_1.pth')
@@ -142,7 +148,7 @@ def test_resume_starts_from_load_from_where_there_is_nothing_yet(is_begun, tmp_p
     monkeypatch.setattr(
         sys, 'argv',
         ['train.py', str(ROOT / 'configs/cls/spanetv2_shapes.py'), '--work-dir', str(tmp_path),
-         '--resume', '--cfg-options', f'load_from={start}'],
+         '--resume', '--no-report', '--cfg-options', f'load_from={start}'],
     )  # fmt: skip
     train.main()
     assert given[0].resume == is_begun

@@ -98,5 +98,5 @@ def test_no_process_is_left(tmp_path):
     """A SIGTERM and a SIGKILL of the main process, and a run that goes on to its end."""
     run(['-m', 'dev.kill_main', '--kills', 2, '--work-dir', tmp_path / 'kills'])
     record = json.loads((tmp_path / 'kills/kill_main.json').read_text())
-    assert record['seen']['SIGTERM'] == record['seen']['SIGKILL'] == 1
+    assert record['seen']['killed by SIGTERM'] == record['seen']['killed by SIGKILL'] == 1
     assert record['seen']['processes left'] == 0

@@ -115,6 +115,7 @@ def test_the_metadata_of_a_wheel(sources, tmp_path):
     assert (found['Name'], found['Version']) == ('mmspanet', mmspanet.__version__)
     assert set(found.get_all('Provides-Extra')) == {
         'onedl', 'upstream', 'analysis', 'timm', 'hub', 'deploy', 'runtime', 'report', 'app',
+        'track',
     }  # fmt: skip
     needed = {
         re.match(r'\w+', line)[0] for line in found.get_all('Requires-Dist') if ';' not in line

@@ -10,6 +10,7 @@ each node of a graph:
 """
 
 import re
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -167,7 +168,11 @@ def openvino_to_int8(
     import onnx
     import openvino
 
-    model = openvino.convert_model(source)
+    with tempfile.TemporaryDirectory() as folder:
+        # Read anew, a model has no steps that lead nowhere, at which NNCF 3.4 fails.
+        clean = Path(folder) / 'model.xml'
+        openvino.save_model(openvino.convert_model(source), clean, compress_to_fp16=False)
+        model = openvino.Core().read_model(clean, config={'ENABLE_MMAP': False})
     layers = [node for node in onnx.load(source).graph.node if node.op_type in LAYERS]
     names = {op.get_friendly_name() for op in model.get_ops()}
     floating = {name for node in layers if stays_float(node) for name in (node.name, *node.output)}
