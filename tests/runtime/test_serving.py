@@ -66,12 +66,12 @@ class Server:
             return error.code, error.read().decode()
 
     def memory(self) -> int:
-        """Bytes that the processes of the group have in memory, shared ones counted once."""
+        """Bytes that the group has for itself: no pages of files, which others share or not."""
         total = 0
         for status in Path('/proc').glob('[0-9]*/smaps_rollup'):
             try:
                 if os.getpgid(int(status.parent.name)) == self.process.pid:
-                    total += int(re.search(r'Pss: +(\d+)', status.read_text())[1]) * 1024
+                    total += int(re.search(r'Pss_Anon: +(\d+)', status.read_text())[1]) * 1024
             except OSError:  # has ended, or is another user's
                 continue
         return total
