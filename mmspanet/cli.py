@@ -401,6 +401,20 @@ def add_out_dir_option(parser: argparse.ArgumentParser, default: str) -> None:
     )
 
 
+def add_prediction_options(parser: argparse.ArgumentParser, out_dir: str) -> None:
+    """Add the images and videos to predict for, ``--out-dir`` and ``--score``."""
+    parser.add_argument('input', nargs='+', help='image, folder, quoted glob or video')
+    parser.add_argument(
+        '--out-dir', type=output_folder, default=Path(out_dir), help=f'default: {out_dir}'
+    )
+    parser.add_argument(
+        '--score',
+        type=unit_interval,
+        default=0.5,
+        help='lowest score of a drawn detection (default 0.5)',
+    )
+
+
 # Help texts of the names in mmspanet.analysis.images.SIZE_POLICIES.
 POLICY_HELP = dict(
     crop='resize the short side to --size and cut the center square (the default)',

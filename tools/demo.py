@@ -8,7 +8,6 @@ import argparse
 import sys
 import warnings
 from collections.abc import Iterable
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
@@ -21,23 +20,11 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('input', nargs='+', help='image, folder, quoted glob or video')
+    cli.add_prediction_options(parser, 'work_dirs/demo')
     parser.add_argument(
         '--config', required=True, help='path of a config, or the file name of one of ours'
     )
     parser.add_argument('--checkpoint', help='path or URL; without it the weights are random')
-    parser.add_argument(
-        '--out-dir',
-        type=cli.output_folder,
-        default=Path('work_dirs/demo'),
-        help='default: work_dirs/demo',
-    )
-    parser.add_argument(
-        '--score',
-        type=cli.unit_interval,
-        default=0.5,
-        help='lowest score of a drawn detection (default 0.5)',
-    )
     parser.add_argument(
         '--deploy', action='store_true', help='fold the backbone into its faster deployed form'
     )

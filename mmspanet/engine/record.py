@@ -51,6 +51,8 @@ class RecordRunHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Write what is known from the start."""
+        if not is_main_process():  # which alone writes the record
+            return
         loops = dict(train=runner._train_loop, val=runner._val_loop, test=runner._test_loop)
         images = {
             part: len(loop.dataloader.dataset)

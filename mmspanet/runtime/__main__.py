@@ -6,7 +6,6 @@ segmentation, maps of class indexes as PNG to OUT_DIR/maps, each under its input
 
 import argparse
 from collections.abc import Iterable
-from pathlib import Path
 
 from mmspanet import cli
 from mmspanet.errors import InputError
@@ -20,19 +19,7 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('model', help='.onnx or .xml file of export.py --end2end')
-    parser.add_argument('input', nargs='+', help='image, folder, quoted glob or video')
-    parser.add_argument(
-        '--out-dir',
-        type=cli.output_folder,
-        default=Path('work_dirs/runtime'),
-        help='default: work_dirs/runtime',
-    )
-    parser.add_argument(
-        '--score',
-        type=cli.unit_interval,
-        default=0.5,
-        help='lowest score of a drawn detection (default 0.5)',
-    )
+    cli.add_prediction_options(parser, 'work_dirs/runtime')
     parser.add_argument(
         '--tile',
         type=cli.positive_int,

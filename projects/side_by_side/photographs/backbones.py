@@ -21,21 +21,11 @@ from projects.side_by_side.models import TimmMetaFormer
 class TimmMetaFormerMaps(TimmMetaFormer):
     """timm's MetaFormer (ConvFormer, CAFormer) with a normed map of each stage.
 
-    Args:
-        depths: Blocks per stage.
-        channels: Channels per stage.
-        mixers: A mixer of ``timm.models.metaformer`` per stage, such as ``'SepConv'``.
-        init_cfg: MMEngine initialization config; without one, timm's own (std 0.02).
+    Its arguments are those of :class:`TimmMetaFormer`, by name.
     """
 
-    def __init__(
-        self,
-        depths: Sequence[int],
-        channels: Sequence[int],
-        mixers: Sequence[str],
-        init_cfg: dict | list | None = None,
-    ) -> None:
-        super().__init__(depths, channels, mixers, init_cfg)
+    def __init__(self, channels: Sequence[int], **options: Any) -> None:
+        super().__init__(channels=channels, **options)
         self.norms = nn.ModuleList(LayerNorm2d(width) for width in channels)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
