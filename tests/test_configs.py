@@ -91,6 +91,29 @@ def test_detection(file):
     assert len(predictions) == 2
 
 
+@pytest.mark.parametrize(
+    'file',
+    [
+        'det/cascade-mask-rcnn_spanetv2-s18-pure_fpn_4xb1-amp-ms-crop-3x_coco.py',
+        'det/maskrcnn_spanetv2_shapes.py',
+        'det/retinanet_spanetv2-s18-pure_fpn_4xb4-amp-1x_coco.py',
+    ],
+)
+def test_no_parameter_is_left_out_by_images_without_objects(file):
+    """DDP would wait for its gradient for ever."""
+    mmdet_registry = pytest.importorskip('mmdet.registry')
+    from mmdet.testing import demo_mm_inputs
+
+    cfg = load(file)
+    with_mask = 'roi_head' in cfg.model
+    if with_mask:
+        take_fewer_regions(cfg.model)
+    model = build(cfg, mmdet_registry.MODELS).train()
+    inputs = demo_mm_inputs(2, [[3, 64, 64]] * 2, num_items=[0, 0], with_mask=with_mask)
+    data = model.data_preprocessor(inputs, training=True)
+    assert_trains_and_groups(cfg, model, model(**data, mode='loss'))
+
+
 @pytest.mark.parametrize('file', FILES['seg'])
 def test_segmentation(file):
     mmseg_registry = pytest.importorskip('mmseg.registry')

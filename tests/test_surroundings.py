@@ -27,6 +27,14 @@ def test_commit_of_a_checkout(tmp_path):
     assert surroundings.commit(tmp_path) == head + '+'
 
 
+def test_the_machine_is_named_by_its_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    assert 'CPU cores' in surroundings.machine()
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'get_device_name', lambda: 'NVIDIA A100')
+    assert surroundings.machine() == 'NVIDIA A100'
+
+
 def test_versions():
     found = surroundings.versions('numpy', 'no-such-distribution')
     assert found['torch'] == torch.__version__

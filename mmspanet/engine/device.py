@@ -38,7 +38,7 @@ def adapt_to_cpu(cfg: Config) -> None:
         loader['pin_memory'] = False
     if pinned:
         _notice('pinned memory is off: there is no accelerator to copy to')
-    if replace_sync_bn(cfg.model):
+    if any([replace_sync_bn(cfg.model), cfg.pop('sync_bn', None)]):
         _notice('SyncBN is BN: it needs an accelerator')
 
 
@@ -50,7 +50,12 @@ def join_cpu_processes(cfg: Config) -> None:
     if get_device() != 'cpu' or cfg.get('launcher', 'none') == 'none':
         return
     dist.init_process_group('gloo')
-    cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None)
+    cfg.model_wrapper_cfg = dict(
+        type='MMDistributedDataParallel',
+        device_ids=None,
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
+        **(cfg.get('model_wrapper_cfg') or {}),
+    )
     _notice(f'{dist.get_world_size()} CPU processes are joined by gloo')
 
 

@@ -3,13 +3,14 @@
 import random
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import BaseLoop, Runner
 
 from mmspanet.checkpoints.load import fill
@@ -18,6 +19,8 @@ from mmspanet.errors import DivergedError
 from mmspanet.models import find_spanetv2
 from mmspanet.processes import start_loader_worker
 from mmspanet.registry import HOOKS
+
+LEAST_LOSS_SCALE = 1e-4  # as fairseq's --min-loss-scale
 
 
 @HOOKS.register_module()
@@ -69,22 +72,31 @@ class FiniteWeightsHook(Hook):
     """End a training that diverged before it saves NaN in the place of good checkpoints.
 
     MMEngine trains on with a loss of NaN, and ``max_keep_ckpts`` then removes one good file
-    after the other.
+    after the other. In mixed precision the weights stay as they are instead: a step of infinite
+    gradients is skipped and the loss scale halved, in a training that diverged for ever.
     """
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Look through the weights that are about to be saved.
+        """Look through the weights that are about to be saved, and at the loss scale.
 
         Raises:
-            DivergedError: Names the first that holds NaN or infinity.
+            DivergedError: Names the first weight that holds NaN or infinity, or the loss scale.
         """
         for name, value in checkpoint['state_dict'].items():
             if not value.isfinite().all():
-                raise DivergedError(
-                    f'{name} holds NaN or infinity after {runner.iter} iterations, and nothing was '
-                    f'saved: the checkpoints in {runner.work_dir} are from before; lower the '
-                    'learning rate and go on with --resume --resume-lr config, or clip gradients.'
-                )
+                self._end(runner, f'{name} holds NaN or infinity')
+        if isinstance(runner.optim_wrapper, AmpOptimWrapper):
+            scale = runner.optim_wrapper.loss_scaler.get_scale()
+            if scale < LEAST_LOSS_SCALE:
+                fault = f'the loss scale fell to {scale:.1g}, by infinite gradients in each step,'
+                self._end(runner, fault)
+
+    def _end(self, runner: Runner, fault: str) -> NoReturn:
+        raise DivergedError(
+            f'{fault} after {runner.iter} iterations, and nothing was saved: the checkpoints in '
+            f'{runner.work_dir} are from before; lower the learning rate and go on with --resume '
+            '--resume-lr config, or clip gradients.'
+        )
 
 
 @HOOKS.register_module()

@@ -87,10 +87,10 @@ class StarReLULinear(_Step):
         doubled = (2 * scale * weight).to(x.dtype)
         grad_x, of_squares = _pointwise_backward(grad, z.square(), doubled)
         of_squares = of_squares.to(weight.dtype)
-        sums = grad.sum((0, 2, 3)).to(weight.dtype)
+        sums = grad.sum((0, 2, 3), dtype=weight.dtype)  # of scaled losses, beyond float16
         grad_scale = (of_squares * weight).sum().view_as(scale)
         grad_weight = of_squares.mul_(scale).add_(bias * sums[:, None])
-        grad_bias = (sums @ weight.sum(1)).view_as(bias)
+        grad_bias = (sums * weight.sum(1)).sum().view_as(bias)
         return grad_x.mul_(z), grad_scale, grad_bias, grad_weight
 
 
@@ -115,12 +115,12 @@ class GatedLinear(_Step):
 class NormGELULinear(_Step):
     """m = W GELU(GN(x)), of x with 2C channels in one group; keeps x.
 
-    float16 and bfloat16 are normed in float32 where PyTorch's autocast does that, on GPUs.
+    It is normed in the type of its weights where PyTorch's autocast does that, on GPUs.
     """
 
     @staticmethod
     def forward(x: Tensor, scale: Tensor, shift: Tensor, eps: float, weight: Tensor) -> Tensor:
-        normed, _, _ = _group_norm(_wide(x), scale, shift, eps)
+        normed, _, _ = _group_norm(_for_norm(x, scale), scale, shift, eps)
         return pointwise(F.gelu(normed).to(x.dtype), weight.to(x.dtype))
 
     @staticmethod
@@ -132,14 +132,14 @@ class NormGELULinear(_Step):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, shift, weight = ctx.saved_tensors
-        wide = _wide(x)
-        normed, mean, rstd = _group_norm(wide, scale, shift, ctx.eps)
+        given = _for_norm(x, scale)
+        normed, mean, rstd = _group_norm(given, scale, shift, ctx.eps)
         grad_active, grad_weight = _pointwise_backward(
             grad, F.gelu(normed).to(x.dtype), weight.to(x.dtype)
         )
         grad_normed = aten.gelu_backward(grad_active.to(normed.dtype), normed)
         grad_x, grad_scale, grad_shift = aten.native_group_norm_backward(
-            grad_normed, wide, mean, rstd, scale, *_group_sizes(x), 1, [True, True, True]
+            _for_norm(grad_normed, scale), given, mean, rstd, scale, *_group_sizes(x), 1, [True] * 3
         )
         return grad_x.to(x.dtype), grad_scale, grad_shift, None, grad_weight.to(weight.dtype)
 
@@ -186,8 +186,9 @@ def _pointwise_backward(grad: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor
     return grad_x, grad_rows.T @ rows
 
 
-def _wide(x: Tensor) -> Tensor:
-    return x if x.device.type == 'cpu' or x.dtype == torch.float64 else x.float()
+def _for_norm(x: Tensor, scale: Tensor) -> Tensor:
+    """A map as GroupNorm takes it: on GPUs in (B, C, H, W) memory and the weights' type."""
+    return x if x.device.type == 'cpu' else x.to(scale.dtype).contiguous()
 
 
 def _group_norm(

@@ -101,6 +101,21 @@ def cells(table: str, form: str) -> list[str]:
     return [cell.strip() for cell in line.strip('|').split('|')]
 
 
+@pytest.mark.parametrize(('device', 'asked'), [('cpu', 'cpu'), ('cuda:0', 'cuda')])
+def test_a_runtime_gets_the_kind_of_the_device(monkeypatch, device, asked):
+    calls = []
+
+    def open_session(file, device, threads):
+        calls.append(device)
+        raise LookupError
+
+    monkeypatch.setattr(contestants, 'open_session', open_session)
+    entry = contestants.Entry('onnx', Path('a.onnx'), 'a.py', 'a.pth', device, threads=1)
+    with pytest.raises(LookupError):
+        contestants.Exported(entry)
+    assert calls == [asked]
+
+
 def test_the_table_has_a_row_for_each_form_and_says_what_failed():
     table = benchmark.markdown(dict(rows=ROWS))
     assert cells(table, 'pytorch') == [

@@ -36,6 +36,28 @@ def test_fit_to_a_cpu(capsys):
     assert capsys.readouterr().out == ''
 
 
+@pytest.mark.usefixtures('no_accelerator')
+def test_no_bn_is_made_sync_bn_on_a_cpu(capsys):
+    cfg = Config(dict(model=dict(norm_cfg=dict(type='BN')), sync_bn='torch'))
+    device.adapt_to_cpu(cfg)
+    assert 'sync_bn' not in cfg
+    assert 'SyncBN' in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures('no_accelerator')
+def test_cpu_processes_are_joined_as_the_config_says(monkeypatch):
+    monkeypatch.setattr(device.dist, 'init_process_group', lambda backend: None)
+    monkeypatch.setattr(device.dist, 'get_world_size', lambda: 2)
+    cfg = Config(dict(launcher='pytorch', find_unused_parameters=True))
+    device.join_cpu_processes(cfg)
+    assert cfg.model_wrapper_cfg.device_ids is None
+    assert cfg.model_wrapper_cfg.find_unused_parameters
+    cfg = Config(dict(launcher='pytorch', model_wrapper_cfg=dict(static_graph=True)))
+    device.join_cpu_processes(cfg)
+    assert cfg.model_wrapper_cfg.static_graph
+    assert not cfg.model_wrapper_cfg.find_unused_parameters
+
+
 def test_an_accelerator_changes_nothing(monkeypatch, capsys):
     monkeypatch.setattr(device, 'get_device', lambda: 'cuda')
     cfg = machine_config()

@@ -5,6 +5,7 @@ CUDA build. Backward passes need a real device.
 """
 
 from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mmspanet.checkpoints.authors import backbone_to_authors
-from mmspanet.models import SPANetV2
+from mmspanet.models import SPANetV2, lean
 from tests.helpers import ROOT, TINY, TINY_HYBRID, TINY_REVISION
 from tests.oracle import Oracle
 
@@ -24,10 +25,13 @@ pytestmark = pytest.mark.skipif(
     not torch.backends.cuda.is_built(), reason='PyTorch is the build without CUDA'
 )
 DTYPES = [torch.float32, torch.float16, torch.bfloat16]
+aten = torch.ops.aten
+# Their kernels read (B, C, H, W) memory; under autograd PyTorch lays it out for them.
+DENSE = (aten.native_group_norm.default, aten.native_group_norm_backward.default)
 
 
 class Watch(TorchDispatchMode):
-    """Fails at an operator that leaves the GPU, waits for it, or computes in float64."""
+    """Fails at an operator that leaves the GPU, waits for it, computes in float64 or misreads."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
@@ -35,6 +39,9 @@ class Watch(TorchDispatchMode):
             if isinstance(value, torch.Tensor):
                 assert value.device.type == 'cuda', f'{func} has a tensor on {value.device}'
                 assert value.dtype not in (torch.float64, torch.complex128), f'{func} is double'
+        if func in DENSE:
+            maps = [value for value in args if isinstance(value, torch.Tensor)]
+            assert all(value.is_contiguous() for value in maps), f'{func} has maps of other memory'
         assert func is not torch.ops.aten._local_scalar_dense.default, 'a scalar is awaited'
         return out
 
@@ -88,6 +95,72 @@ def test_no_operator_leaves_the_gpu(arch, dtype, form):
     check_forward(arch, dtype, (97, 65), form)
 
 
+@pytest.mark.parametrize('dtype', DTYPES)
+@pytest.mark.parametrize('arch', [TINY, TINY_HYBRID, TINY_REVISION])
+def test_nor_does_one_in_the_forward_pass_of_a_training(arch, dtype, monkeypatch):
+    """The lean steps apply under autograd alone, which is off here."""
+    monkeypatch.setattr(lean, 'applies', lambda module: module.training)
+    check_forward(arch, dtype, (97, 65), 'training')
+
+
+def inputs_of(step, dtype):
+    """What a step gets under autocast: maps of a product's type, weights in float32."""
+
+    def maps(channels):
+        values = torch.rand(2, channels, 6, 5, dtype=dtype)
+        return values.to(memory_format=torch.channels_last)
+
+    return {
+        lean.StarReLULinear: lambda: (maps(16), torch.rand(1), torch.rand(1), torch.rand(4, 16)),
+        lean.GatedLinear: lambda: (maps(8), maps(8), torch.rand(4, 8)),
+        lean.NormGELULinear: lambda: (
+            maps(8),
+            torch.rand(8),
+            torch.rand(8),
+            1e-5,
+            torch.rand(4, 8),
+        ),
+        lean.Rescale: lambda: (maps(3), torch.rand(3, 6, 3)),
+    }[step]()
+
+
+@pytest.mark.parametrize('dtype', DTYPES)
+@pytest.mark.parametrize(
+    'step', [lean.StarReLULinear, lean.GatedLinear, lean.NormGELULinear, lean.Rescale]
+)
+def test_backward_passes_of_the_steps(step, dtype):
+    """Called by hand: autograd itself asks for a real device."""
+    with fake_cuda():
+        inputs = inputs_of(step, dtype)
+        given = [value for value in inputs if isinstance(value, torch.Tensor)]
+        with Watch():
+            out = step.forward(*inputs)
+            gradients = step.backward(
+                SimpleNamespace(saved_tensors=given, eps=1e-5), torch.rand_like(out)
+            )
+        assert out.dtype == dtype
+        for value, gradient in zip(
+            given, [gradient for gradient in gradients if gradient is not None], strict=True
+        ):
+            assert gradient.shape == value.shape
+            assert gradient.dtype == value.dtype
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_a_model_of_a_half_type_is_trained_in_it(dtype, monkeypatch):
+    """As PyTorch's FSDP makes one."""
+    monkeypatch.setattr(lean, 'applies', lambda module: module.training)
+    with fake_cuda():
+        torch.set_default_dtype(dtype)
+        try:
+            model = SPANetV2(TINY_HYBRID, input_size=64)
+            with Watch():
+                maps = model(torch.rand(2, 3, 97, 65))
+        finally:
+            torch.set_default_dtype(torch.float32)
+        assert all(out.dtype == dtype for out in maps)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('form', ['training', 'deployed'])
 @pytest.mark.parametrize('arch', sorted(SPANetV2.arch_settings))
@@ -129,6 +202,11 @@ def test_the_watch_sees_what_leaves_the_gpu():
             x.double()
         with Watch(), pytest.raises(AssertionError, match='on cpu'):
             x.cpu()
+        maps = torch.rand(2, 4, 3, 2).to(memory_format=torch.channels_last)
+        with Watch(), pytest.raises(AssertionError, match='other memory'):
+            torch.native_group_norm(maps, None, None, 2, 4, 6, 1, 1e-5)
+        with Watch():
+            F.group_norm(maps, 1)
 
 
 def build(file, library):

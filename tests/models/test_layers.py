@@ -27,6 +27,17 @@ def test_layer_norm_2d():
     assert torch.allclose(compiled(x), expected, atol=1e-5)
 
 
+def test_layer_norm_is_written_out_for_compilers_on_cpus_alone(monkeypatch):
+    monkeypatch.setattr(torch.compiler, 'is_dynamo_compiling', lambda: True)
+    norm, x = LayerNorm2d(6), torch.randn(2, 6, 5, 4)
+    expected = norm._written_out(x)
+    monkeypatch.setattr(norm, '_written_out', lambda x: None)
+    if x.device.type == 'cpu':
+        assert norm(x) is None
+    actual = norm(x.as_subclass(Elsewhere)).as_subclass(torch.Tensor)
+    assert torch.allclose(actual, expected, atol=1e-5)
+
+
 @pytest.mark.parametrize('bias', [False, True])
 @pytest.mark.parametrize('kind', [torch.Tensor, Elsewhere], ids=['CPU', 'other devices'])
 @pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])

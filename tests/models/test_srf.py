@@ -50,6 +50,11 @@ def test_float16_input_is_filtered_in_float32(srf):
     assert torch.equal(out, srf(u.float()).half())
 
 
+def test_a_device_without_autocast(srf):
+    srf.to('meta')
+    assert srf(torch.empty(2, 8, 11, 12, device='meta')).shape == (2, 8, 11, 12)
+
+
 def test_a_filter_of_gain_one_is_the_identity(srf):
     srf.filter.fill_(100)
     u = torch.randn(2, 8, 11, 13)

@@ -29,6 +29,25 @@ def test_results_outlive_the_next_run(write, picture):
     np.testing.assert_array_equal(before, kept)
 
 
+def test_a_gpu_is_onnxruntimes_provider(tmp_path, monkeypatch):
+    """A stand-in for the runtime with GPUs notes what it is asked for."""
+    onnxruntime = pytest.importorskip('onnxruntime')
+    path, asked = graphs.MAKERS['classification'](tmp_path / 'a.onnx'), []
+
+    def session(path, options, providers):
+        asked.extend(providers)
+        return original(path, options, ['CPUExecutionProvider'])
+
+    original = onnxruntime.InferenceSession
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', session)
+    monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: ['CPUExecutionProvider'])
+    with pytest.raises(InputError, match='onnxruntime-gpu'):
+        open_session(path, 'cuda')
+    monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: ['CUDAExecutionProvider'])
+    open_session(path, 'cuda')
+    assert asked == ['CUDAExecutionProvider']
+
+
 def damaged(folder, name, content=b'\x08\x09broken'):
     (folder / name).write_bytes(content)
     if name.endswith('.xml'):
