@@ -2,10 +2,10 @@
 
 Maps of all four stages, weights at random, as many threads in each runtime as PyTorch has
 (``OMP_NUM_THREADS``). Ratios are to timm's model of the same class, exported by the same call, in
-the same runtime; int8, by NNCF, is compared with ours in float32. Before it is timed, every graph
-is compared with the model in PyTorch, ours in its training form. Behind the timing, OpenVINO's
-profile says how long each kind of layer takes. Needs timm, onnx, onnxscript, onnxruntime, openvino
-and nncf.
+the same runtime; int8 is compared with ours in float32, with the other layers in either type.
+Before it is timed, every graph is compared with the model in PyTorch, ours in its training form.
+Behind the timing, OpenVINO's profile says how long each kind of layer takes. Needs timm, onnx,
+onnxscript, onnxruntime, openvino and nncf.
 """
 
 import argparse
@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import nncf
 import numpy as np
+import onnx
 import onnxruntime
 import openvino
 import torch
@@ -28,6 +28,7 @@ from benchmarks.tables import layer_times, timings
 from benchmarks.timing import add_options, check_equal, report, summary, time_in_turn
 from mmspanet import surroundings
 from mmspanet.deployment import export, parts
+from mmspanet.deployment.precision import openvino_to_int8
 
 SHAPES = ((8, 3, 224, 224), (1, 3, 800, 1216))
 # Largest difference from PyTorch, relative to the largest value of a map.
@@ -102,15 +103,13 @@ def in_openvino(model: Any, images: Tensor, precision: str) -> Run:
     return run
 
 
-def quantized(path: Path, images: Tensor) -> Any:
-    """A graph of OpenVINO in int8, as NNCF makes it of transformers."""
-    batches = [torch.randn_like(images).numpy() for _ in range(CALIBRATION)]
-    return nncf.quantize(
-        openvino.Core().read_model(path),
-        nncf.Dataset(batches),
-        model_type=nncf.ModelType.TRANSFORMER,
-        subset_size=len(batches),
-    )
+def quantized(path: Path, images: Tensor) -> Path:
+    """The graph in int8, as tools/deployment/export.py makes it for OpenVINO."""
+    name = onnx.load(path, load_external_data=False).graph.input[0].name
+    batches = [{name: torch.randn_like(images).numpy()} for _ in range(CALIBRATION)]
+    target = path.with_name('int8.xml')
+    openvino_to_int8(path, target, {}, batches)
+    return target
 
 
 def profile(path: Path, images: Tensor, precision: str) -> dict[str, float]:
@@ -155,8 +154,9 @@ def measured(arch: str, shape: tuple[int, int, int, int], rounds: int) -> dict[s
                 actual = [torch.from_numpy(value) for value in runs[f'{name}, {runtime}']()]
                 check_equal(f'{name} in {runtime}', actual, expected, tolerance)
         if (arch, shape) == QUANTIZED:
-            own = in_openvino(quantized(files[arch], images), images, 'f32')
-            runs[f'{arch}, OpenVINO int8, to f32'] = own
+            file = quantized(files[arch], images)
+            for rest in ('f32', 'bf16'):
+                runs[f'{arch}, OpenVINO int8 and {rest}, to f32'] = in_openvino(file, images, rest)
         times = time_in_turn(runs, rounds, title)
         layers = {
             f'{name} {precision}': profile(file, images, precision)
@@ -168,8 +168,9 @@ def measured(arch: str, shape: tuple[int, int, int, int], rounds: int) -> dict[s
         pair = [f'{name}, {runtime}' for name in models]
         rows += summary({name: times[name] for name in pair}, pair[1])
     if (arch, shape) == QUANTIZED:
-        pair = [f'{arch}, OpenVINO int8, to f32', f'{arch}, OpenVINO f32']
-        rows += summary({name: times[name] for name in pair}, pair[1])[:1]
+        base = f'{arch}, OpenVINO f32'
+        ints = [name for name in times if 'int8' in name]
+        rows += summary({name: times[name] for name in (*ints, base)}, base)[:-1]
     return dict(title=title, rows=rows, seconds=times, layers=layers)
 
 

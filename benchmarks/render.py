@@ -12,7 +12,9 @@ FOLDER = Path(__file__).parent
 TABLES: dict[str, tuple[str, Callable[[tables.Record], str]]] = {
     'inference': ('inference', lambda record: tables.timings(record['tables'])),
     'inference_compiled': ('inference_compiled', lambda record: tables.timings(record['tables'])),
+    'inference_half': ('inference_half', lambda record: tables.timings(record['tables'])),
     'training': ('training', lambda record: tables.timings(record['tables'])),
+    'training_iteration': ('training_iteration', tables.training_iteration),
     'activation_memory': ('activation_memory', tables.activation_memory),
     'memory_of_a_block': ('activation_memory', tables.memory_of_a_block),
     'size_sweep': ('size_sweep', tables.size_sweep),

@@ -36,6 +36,16 @@ def timings(tables: Sequence[Record]) -> str:
     return markdown(rows)
 
 
+def training_iteration(record: Record) -> str:
+    """Median seconds of the parts of an iteration, and their shares."""
+    whole = sum(record['medians'].values())
+    rows = [
+        {'part': part, 'median s': f'{seconds:.3f}', 'share': f'{seconds / whole:.1%}'}
+        for part, seconds in record['medians'].items()
+    ]
+    return markdown(rows)
+
+
 def roofline(record: Record) -> str:
     """The time of each version beside the machine's floors."""
     rows = []

@@ -1,13 +1,18 @@
 """Time a training step, forward and backward, beside timm's MetaFormers, HorNet and the oracle.
 
-Maps of all four stages, float32 on this CPU, 4x3x224x224, the loss the mean of each map times
-a random one; no optimizer. The gradients of ours are first compared with the oracle's. Needs timm.
+Maps of all four stages, 4x3x224x224 on this CPU, in float32 and under bfloat16 autocast; the loss
+is the mean of each map times a random one; no optimizer. The gradients of ours are first compared
+with the oracle's. Ours also runs by the plain formulas, without the steps of
+mmspanet/models/lean.py. Ratios are to timm's model of the same class. Needs timm.
 """
 
 import argparse
+from collections.abc import Callable
 from functools import partial
+from unittest import mock
 
 import torch
+from torch import Tensor, nn
 
 from benchmarks.models import PEERS, OracleModel, directions, hornets, ours, peer, training_step
 from benchmarks.tables import timings
@@ -20,6 +25,7 @@ from benchmarks.timing import (
 )
 from mmspanet import surroundings
 from mmspanet.checkpoints import backbone_to_authors
+from mmspanet.models import SPANetV2, lean
 
 SHAPE = (4, 3, 224, 224)
 PARITY = 5e-3  # StarReLU's scalars: their gradients are sums that nearly cancel
@@ -32,9 +38,37 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def check_gradients(trained: SPANetV2, oracle: OracleModel) -> None:
+    """Hold the gradients of ours in a step to those of the oracle in the same step."""
+    gradients = backbone_to_authors({k: p.grad for k, p in trained.named_parameters()})
+    own = [gradients[name] for name in oracle.names]
+    check_equal('the gradients', own, [p.grad for p in oracle.weights], PARITY)
+
+
+def under_autocast(model: nn.Module, images: Tensor, along: list[Tensor]) -> Callable[[], None]:
+    """A step in bfloat16 where PyTorch's autocast takes it."""
+
+    def run() -> None:
+        with torch.autocast('cpu', torch.bfloat16):
+            training_step(model, images, along)
+
+    return run
+
+
+def by_plain_formulas(step: Callable[[], None]) -> Callable[[], None]:
+    """The step without those of lean.py."""
+
+    def run() -> None:
+        with mock.patch.object(lean, 'applies', return_value=False):
+            step()
+
+    return run
+
+
 def main() -> None:
     args = parse_args()
     tables = []
+    shape = 'x'.join(map(str, SHAPE))
     for arch in args.arch:
         trained = ours(arch)
         models = {arch: trained, PEERS[arch]: peer(arch), 'oracle': OracleModel(trained)}
@@ -45,16 +79,16 @@ def main() -> None:
         along = {name: directions(model, images) for name, model in models.items()}
         for name in (arch, 'oracle'):
             training_step(models[name], images, along[arch])
-        gradients = backbone_to_authors({k: p.grad for k, p in trained.named_parameters()})
-        oracle = [p.grad for p in models['oracle'].weights]
-        own = [gradients[name] for name in models['oracle'].names]
-        check_equal(arch, own, oracle, PARITY)
-        runs = {
-            name: partial(training_step, model, images, along[name])
-            for name, model in models.items()
-        }
-        times = time_in_turn(runs, args.rounds, arch)
-        tables.append(dict(title='x'.join(map(str, SHAPE)), rows=summary(times, 'oracle')))
+        check_gradients(trained, models['oracle'])
+        for precision, step in (
+            ('float32', partial(partial, training_step)),
+            ('bfloat16', under_autocast),
+        ):
+            runs = {name: step(model, images, along[name]) for name, model in models.items()}
+            runs[f'{arch}, plain formulas'] = by_plain_formulas(runs[arch])
+            times = time_in_turn(runs, args.rounds, f'{arch}, {precision}')
+            rows = summary(times, PEERS[arch])
+            tables.append(dict(title=f'{shape}, {precision}', rows=rows, seconds=times))
     record = dict(**surroundings.record('timm'), tables=tables)
     report(record, timings(tables), args.out)
 

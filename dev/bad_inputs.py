@@ -98,6 +98,8 @@ def cases(workspace: Workspace) -> Iterator[Case]:
     yield from image_cases(workspace)
     yield from config_cases(workspace)
     yield from option_cases(workspace)
+    yield from run_cases(workspace)
+    yield from app_cases(workspace)
 
 
 # Checkpoints.
@@ -697,6 +699,7 @@ def option_cases(workspace: Workspace) -> Iterator[Case]:
             (*test, '--launcher', 'pytorch'),
             (*reproduce, '--launcher', 'pytorch'),
         ],
+        '--track nope': [(*train, '--track', 'nope', '--work-dir', 'w', *run)],
         'an unknown option': [(*c, '--nope') for c in (train, test, demo, export, flops, shapes)],
         '--device nope': [(*c, '--device', 'nope') for c in (demo, inside, report, graph, feature)],
         '--score nan': [(*demo, '--score', 'nan')],
@@ -775,3 +778,59 @@ def option_cases(workspace: Workspace) -> Iterator[Case]:
     for command in ((*test, '--show-dir', str(full)), (*demo, '--out-dir', str(full)),
                     (*export, '--out', str(full)), (*shapes, '--root', str(full))):  # fmt: skip
         yield Case('Options', 'a file as the folder to write', Path(command[0]).stem, command)
+
+
+# Folders of runs, and the app.
+
+
+def run_cases(workspace: Workspace) -> Iterator[Case]:
+    """Work dirs, and predictions in them, for the page of a run."""
+    run, empty = workspace.folder / 'run', workspace.place('runs/empty/x').parent
+    garbled = workspace.place('runs/garbled/vis_data/scalars.json')
+    garbled.write_text('{"loss": 1')
+    (garbled.parents[1] / CLS.name).write_text('model = ')
+    file = workspace.place('a file')
+    file.write_text('')
+    code = zipfile.ZipFile(io.BytesIO(CODE['eval']()))
+    pickled = next(code.read(part) for part in code.namelist() if part.endswith('data.pkl'))
+    arguments: dict[str, tuple[object, ...]] = {
+        'no folder': (workspace.folder / 'none',),
+        'a file': (file,),
+        'an empty folder': (empty,),
+        'a garbled config and log': (garbled.parents[1],),
+        'no predictions': (run, '--predictions', 'none.pkl'),
+        'a checkpoint none': (run, '--checkpoint', 'none'),
+        'another run, empty': (run, '--compare', empty),
+    }
+    for name, data in {
+        'predictions that run code': pickled,
+        'predictions, cut': pickle.dumps([dict(pred_score=[0.5])])[:-4],
+        'predictions of text': pickle.dumps('none'),
+        'predictions of another model': pickle.dumps([dict(boxes=1)]),
+    }.items():
+        place = workspace.place('runs', f'{name.replace(" ", "_")}.pkl')
+        place.write_bytes(data)
+        arguments[name] = (run, '--predictions', place)
+    for name, given in arguments.items():
+        command = ('analysis_tools/run_report.py', *map(str, given), '--out', 'w.html')
+        yield Case('Folders of runs', name, 'run_report', command)
+
+
+def app_cases(workspace: Workspace) -> Iterator[Case]:
+    """What keeps the app from starting."""
+    config, good = str(CLS), str(workspace.checkpoint)
+    bad = ('no file', 'cut in half', 'a web page', 'half of the weights', 'a NaN weight')
+    for name in (*bad, *SHOWN[:4]):
+        file = str(workspace.checkpoint_path(name))
+        yield Case('The app', name, 'app', ('app.py', config, file))
+    empty = str(workspace.place('runs/empty/x').parent)
+    for name, arguments in {
+        'a config alone': (config,),
+        'no config': ('none.py', good),
+        'no runs': ('--work-dirs', empty),
+        '--port of text': (config, good, '--port', 'http'),
+        '--port 70000': (config, good, '--port', '70000'),
+        '--device nope': (config, good, '--device', 'nope'),
+        '--examples of nothing': (config, good, '--examples', 'none'),
+    }.items():
+        yield Case('The app', name, 'app', ('app.py', *arguments))

@@ -340,6 +340,14 @@ def positive_int(text: str) -> int:
     return number
 
 
+def port(text: str) -> int:
+    """Read the number of a port: a ``type`` for argparse."""
+    number = int(text)
+    if not 1 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f'{number} is not between 1 and 65535')
+    return number
+
+
 def seed(text: str) -> int:
     """Read a seed of NumPy's and PyTorch's generators: a ``type`` for argparse."""
     number = int(text)
@@ -379,6 +387,33 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
         type=device_name,
         help='where to compute, such as cuda:0 (default: the accelerator, if any)',
     )
+
+
+# What --dtype calls PyTorch's types.
+HALF_TYPES = dict(bf16='bfloat16', fp16='float16')
+
+
+def add_deploy_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--deploy`` and ``--dtype``; :func:`half_type` reads the latter."""
+    parser.add_argument(
+        '--deploy', action='store_true', help='fold the backbone into its faster deployed form'
+    )
+    parser.add_argument(
+        '--dtype',
+        choices=HALF_TYPES,
+        help="half type of the deployed backbone (default: the model's own)",
+    )
+
+
+def half_type(args: argparse.Namespace) -> str | None:
+    """The name of PyTorch's type that ``--dtype`` asks for.
+
+    Raises:
+        InputError: If the backbone is not deployed.
+    """
+    if args.dtype and not args.deploy:
+        raise InputError('--dtype is the type of the deployed backbone: add --deploy.')
+    return HALF_TYPES.get(args.dtype)
 
 
 def add_batch_size_option(parser: argparse.ArgumentParser, default: int) -> None:

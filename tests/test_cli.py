@@ -72,6 +72,7 @@ def test_settings_of_another_form(values, capsys):
         (cli.positive_int, ['1', '20'], ['0', '-1', '1.5', 'x']),
         (cli.image_side, ['32', '1280'], ['1', '31', '-64', '1000000', 'x']),
         (cli.seed, ['0', '4294967295'], ['-1', '4294967296', 'x']),
+        (cli.port, ['1', '65535'], ['0', '65536', 'http']),
         (cli.device_name, ['cpu'], ['nope', 'cuda:99', '', 'cpu:x']),
     ],
 )
@@ -118,6 +119,15 @@ def test_a_mistake_ends_in_one_line(command, expected):
     assert len(errors) == 1
     assert expected in errors[0]
     assert 'Traceback' not in log
+
+
+def test_a_half_type_is_of_the_deployed_form():
+    parser = argparse.ArgumentParser()
+    cli.add_deploy_options(parser)
+    assert cli.half_type(parser.parse_args(['--deploy'])) is None
+    assert cli.half_type(parser.parse_args(['--deploy', '--dtype', 'bf16'])) == 'bfloat16'
+    with pytest.raises(InputError, match='--deploy'):
+        cli.half_type(parser.parse_args(['--dtype', 'bf16']))
 
 
 @pytest.mark.slow

@@ -418,9 +418,9 @@ print('equal', len(labels))
     assert 'equal 4' in run([script])
     log = run(
         ['tools/test.py', SHAPES_CONFIGS['seg'], tmp_path / 'theirs.pth', '--deploy',
-         '--work-dir', tmp_path / 'test', *shapes_options('seg', shapes_root)]
+         '--dtype', 'bf16', '--work-dir', tmp_path / 'test', *shapes_options('seg', shapes_root)]
     )  # fmt: skip
-    assert '1 SPANetV2 switched to the deployed form' in log
+    assert '1 SPANetV2 switched to the deployed form in torch.bfloat16' in log
     assert 'mIoU' in log
 
 

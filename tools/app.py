@@ -28,9 +28,7 @@ def parse_args() -> argparse.Namespace:
         help='folder that is searched for runs (default work_dirs)',
     )
     parser.add_argument('--host', default='127.0.0.1', help='address to listen on (127.0.0.1)')
-    parser.add_argument(
-        '--port', type=cli.positive_int, default=7860, help='port to listen on (7860)'
-    )
+    parser.add_argument('--port', type=cli.port, default=7860, help='port to listen on (7860)')
     parser.add_argument(
         '--root-path', help='path at which a reverse proxy shows the page, such as /spanet'
     )

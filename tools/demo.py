@@ -25,9 +25,7 @@ def parse_args() -> argparse.Namespace:
         '--config', required=True, help='path of a config, or the file name of one of ours'
     )
     parser.add_argument('--checkpoint', help='path or URL; without it the weights are random')
-    parser.add_argument(
-        '--deploy', action='store_true', help='fold the backbone into its faster deployed form'
-    )
+    cli.add_deploy_options(parser)
     cli.add_device_option(parser)
     cli.add_cfg_options(parser, 'such as model.test_cfg.rcnn.score_thr=0.3')
     return parser.parse_args()
@@ -35,6 +33,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    import torch
     from mmengine.logging import MMLogger
 
     from mmspanet.apis.config_files import find_config
@@ -42,6 +41,7 @@ def main() -> None:
     from mmspanet.checkpoints.safe import guard_process
 
     guard_process()
+    dtype = cli.half_type(args)
     sources = find_sources(args.input, args.out_dir)
     cfg = cli.load_model_config(find_config(args.config), args.cfg_options)
     if args.checkpoint is None:
@@ -52,7 +52,7 @@ def main() -> None:
     warnings.filterwarnings('ignore', module=r'mm(det|seg|pretrain|engine)\.')
     predictor = build_predictor(cfg, args.checkpoint, args.device)
     if args.deploy:
-        predictor.switch_to_deploy()
+        predictor.switch_to_deploy(getattr(torch, dtype) if dtype else None)
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
 

@@ -26,9 +26,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--show-dir', type=cli.output_folder, help='folder for pictures of the predictions'
     )
-    parser.add_argument(
-        '--deploy', action='store_true', help='fold the backbone into its faster deployed form'
-    )
+    cli.add_deploy_options(parser)
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     return parser.parse_args()
 
@@ -91,6 +89,7 @@ def test(args: argparse.Namespace) -> str:
     from mmspanet.engine.record import RecordRunHook
 
     guard_process()
+    dtype = cli.half_type(args)
     cfg = cli.run_config(args)
     file = local_file(args.checkpoint)
     segments = cfg.get('default_scope') == 'mmseg'
@@ -104,7 +103,8 @@ def test(args: argparse.Namespace) -> str:
         # Absolute, since mmdet's hook puts a relative one below the work dir.
         draw_pictures(cfg, str(args.show_dir.absolute()))
     if args.deploy:
-        cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='mmspanet.DeployHook')]
+        hook = dict(type='mmspanet.DeployHook', dtype=dtype)
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
     if args.tta:
         augment(cfg)
     cfg.load_from = None  # the weights are loaded below, whole

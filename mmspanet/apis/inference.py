@@ -6,6 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import Tensor
@@ -56,10 +57,14 @@ class Predictor(ABC):
     def name_classes(self, meta: dict[str, Any]) -> None:
         """Take over the names and colors of the classes, as far as they are known."""
 
-    def switch_to_deploy(self) -> None:
-        """Bring the model's SPANetV2 into its faster deployed form, for good."""
+    def switch_to_deploy(self, dtype: torch.dtype | None = None) -> None:
+        """Bring the model's SPANetV2 into its faster deployed form, for good.
+
+        Args:
+            dtype: Half type of the backbone; the rest of the model keeps its own.
+        """
         for backbone in find_spanetv2(self.inferencer.model).values():
-            backbone.switch_to_deploy()
+            backbone.switch_to_deploy(dtype)
 
     def predict(self, image: np.ndarray, score: float) -> Prediction:
         """Predict for a uint8 BGR image of shape (H, W, 3), as OpenCV reads it.

@@ -29,14 +29,22 @@ class DeployHook(Hook):
 
     The Runner has loaded the checkpoint by then. For test runs only: in a training run
     the validations would leave a model that can't be trained.
+
+    Args:
+        dtype: Half type of the backbone, ``'bfloat16'`` or ``'float16'``; the rest of the model
+            keeps its own. None leaves the backbone's, too.
     """
+
+    def __init__(self, dtype: str | None = None) -> None:
+        self.dtype = None if dtype is None else getattr(torch, dtype)
 
     def before_test(self, runner: Runner) -> None:
         """Switch the model's backbones, once its checkpoint is loaded."""
         backbones = find_spanetv2(runner.model).values()
         for backbone in backbones:
-            backbone.switch_to_deploy()
-        print_log(f'{len(backbones)} SPANetV2 switched to the deployed form.', logger='current')
+            backbone.switch_to_deploy(self.dtype)
+        form = 'the deployed form' + (f' in {self.dtype}' if self.dtype else '')
+        print_log(f'{len(backbones)} SPANetV2 switched to {form}.', logger='current')
 
 
 @HOOKS.register_module()

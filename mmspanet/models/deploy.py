@@ -22,6 +22,7 @@ Equal to the training form up to rounding; see :meth:`mmspanet.models.SPANetV2.s
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -35,23 +36,33 @@ from .metaformer import Downsample, MetaFormerBlock, Mlp
 from .spam import SPAM, SPAMRevision
 from .srf import SpectralRescalingFilter, rescale
 
-# Measured on CPUs, see benchmarks/README.md.
-LARGEST_MATRIX = 28  # points of an axis up to which matrix products beat the FFT
+# Measured on CPUs, see benchmarks/README.md: points of an axis up to which matrix products beat the
+# FFT, which runs in float32 always.
+LARGEST_MATRIX = {torch.float32: 28, torch.bfloat16: 400}
 TILE = 8192  # positions of a map, all images together
 SIZES = 4  # map sizes whose gains a filter keeps
 
 
 def takes_shortcuts(x: Tensor) -> bool:
-    """Whether the CPU's shortcuts serve for ``x``: float32 inference in eager mode."""
+    """Whether the CPU's shortcuts serve for ``x``: inference in eager mode.
+
+    In float32 and, where the processor has products of it, in bfloat16.
+    """
     return (
         not torch.compiler.is_compiling()  # first: Dynamo can't trace the others
         and not torch.jit.is_tracing()
         and x.device.type == 'cpu'
-        and x.dtype == torch.float32
         and torch.backends.mkldnn.is_available()
+        and (x.dtype == torch.float32 or (x.dtype == torch.bfloat16 and has_bfloat16_products()))
         and not torch.is_autocast_enabled('cpu')
         and not (torch.is_grad_enabled() and x.requires_grad)
     )
+
+
+@cache
+def has_bfloat16_products() -> bool:
+    """Whether this processor multiplies bfloat16 in oneDNN."""
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def has_packed_products() -> bool:
@@ -143,7 +154,7 @@ class FixedSRF(nn.Module):
         """Filter maps of shape (B, C, H, W); the output is in channels_last memory."""
         size = (u.shape[-2], u.shape[-1])
         if filters_by_matrices(u):
-            gain = self._kept(('map', *size), lambda: self._map_gain(size))
+            gain = self._kept(('map', *size), lambda: self._map_gain(size).to(u.dtype))
             return filter_maps(u.permute(0, 2, 3, 1), gain).permute(0, 3, 1, 2)
         return rescale(u, self.gain(size)).contiguous(memory_format=torch.channels_last)
 
@@ -174,7 +185,7 @@ class FixedSRF(nn.Module):
 
 def filters_by_matrices(u: Tensor) -> bool:
     """Whether maps of this size, (..., H, W), are filtered without an FFT."""
-    return takes_shortcuts(u) and max(u.shape[-2:]) <= LARGEST_MATRIX
+    return takes_shortcuts(u) and max(u.shape[-2:]) <= LARGEST_MATRIX[u.dtype]
 
 
 class DeployedMlp(nn.Module):

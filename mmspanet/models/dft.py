@@ -20,6 +20,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+LARGEST_COPIES = 2**23  # bytes of the copies of a matrix
+
 
 def real_dft(size: int) -> Tensor:
     """The matrix F of the module's text, (size, 2 * (size // 2 + 1)), float32."""
@@ -63,34 +65,56 @@ class MapMatrices(NamedTuple):
 
 
 @lru_cache(maxsize=16)
-def map_matrices(height: int, width: int) -> MapMatrices:
-    """The matrices for maps of one size, float32, on the CPU."""
+def map_matrices(
+    height: int, width: int, dtype: torch.dtype = torch.float32, rows: int = 1
+) -> MapMatrices:
+    """The matrices for maps of one size, on the CPU.
+
+    Args:
+        height: Height of the maps.
+        width: Width of the maps.
+        dtype: Type of the matrices.
+        rows: How often the matrices along the width are repeated: a product with a batch of rows
+            needs one each, and PyTorch copies it at every call otherwise.
+    """
     with torch.inference_mode(False):
         order = torch.arange(2 * height).view(2, height).T.flatten()
         along_height = complex_dft(height)[order][:, order].contiguous()
-        return MapMatrices(
-            real_dft(width).T.contiguous(),
+        matrices = (
+            real_dft(width).T.expand(rows, -1, -1),
             along_height,
-            along_height.T.contiguous(),
-            inverse_real_dft(width).T.contiguous(),
+            along_height.T,
+            inverse_real_dft(width).T.expand(rows, -1, -1),
         )
+        return MapMatrices(*(matrix.to(dtype).contiguous() for matrix in matrices))
 
 
 def filter_maps(u: Tensor, gain: Tensor) -> Tensor:
     """Multiply the spectra of maps by a gain, in channels-last memory throughout.
 
     Args:
-        u: Maps (B, H, W, C), float32, on the CPU.
-        gain: Gain of each frequency and channel, (H, 1, W // 2 + 1, C).
+        u: Maps (B, H, W, C), float32 or bfloat16, on the CPU. In bfloat16 the sums of the products
+            are float32, and what is written between them is rounded.
+        gain: Gain of each frequency and channel, (H, 1, W // 2 + 1, C), of the type of ``u``.
 
     Returns:
         Maps of the shape of ``u``.
     """
     batch, height, width, channels = u.shape
-    matrices = map_matrices(height, width)
     half = gain.shape[2]
-    rows = (matrices.along_width @ u).view(batch, 2 * height, half * channels)
+    copies = max(1, LARGEST_COPIES // (2 * half * width * u.element_size()))
+    matrices = map_matrices(height, width, u.dtype, min(copies, batch * height))
+    rows = _along_width(matrices.along_width, u).view(batch, 2 * height, half * channels)
     spectrum = matrices.along_height @ rows
     spectrum.view(batch, height, 2, half, channels).mul_(gain)
     rows = (matrices.back_along_height @ spectrum).view(batch, height, 2 * half, channels)
-    return matrices.back_along_width @ rows
+    return _along_width(matrices.back_along_width, rows)
+
+
+def _along_width(matrices: Tensor, maps: Tensor) -> Tensor:
+    """The products of equal matrices (rows, M, W) with maps (B, H, W, C): (B, H, M, C)."""
+    parts = [
+        torch.bmm(matrices[: len(part)], part) for part in maps.flatten(0, 1).split(len(matrices))
+    ]
+    product = parts[0] if len(parts) == 1 else torch.cat(parts)
+    return product.unflatten(0, maps.shape[:2])

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from mmspanet.models import ScaledSpectralRescalingFilter, SPANetV2, deploy
+from mmspanet.models import ScaledSpectralRescalingFilter, SPANetV2, deploy, dft
+from mmspanet.models.srf import rescale
 from tests import golden
 from tests.helpers import DEVICE, TINY, TINY_HYBRID, TINY_REVISION, assert_close, random_model
 
@@ -267,3 +268,53 @@ def test_what_it_refuses():
         nn.Sequential(model).state_dict()
     with pytest.raises(RuntimeError, match='can not be loaded into'):
         nn.Sequential(model).load_state_dict({f'0.{k}': v for k, v in weights.items()})
+
+
+@pytest.mark.parametrize('arch', [TINY, TINY_HYBRID, TINY_REVISION], ids=['pure', 'hybrid', 'rev'])
+@pytest.mark.parametrize('size', [(64, 64), (37, 53), (200, 131)])
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_half_types_stay_near_the_training_form(arch, size, dtype):
+    model = random_model(arch)
+    image = torch.randn(2, 3, *size)
+    with torch.no_grad():
+        expected = model(image)
+        model.switch_to_deploy(dtype)
+        maps = model(image)
+    assert all(actual.dtype == torch.float32 for actual in maps)
+    assert_close(maps, expected, 2e-2)
+
+
+@pytest.mark.skipif(
+    not deploy.has_bfloat16_products(), reason='this processor has no products in bfloat16'
+)
+@pytest.mark.parametrize('name', ['s18_pure', 's18_hybrid'])
+def test_bfloat16_is_as_near_to_the_released_model_as_the_training_form(name):
+    """What bfloat16 costs in 18 blocks, by PyTorch's own rounding of the plain formulas."""
+    record = golden.load(name)
+    model = dense_model(name)
+    image = golden.image(record['input_seed'], record['cases'][0]['input'])
+    plain = copy.deepcopy(model).bfloat16()
+    with torch.no_grad():
+        expected = model(image)
+        rounded = plain(image.bfloat16())
+        model.switch_to_deploy(torch.bfloat16)
+        for ours, other, right in zip(model(image), rounded, expected, strict=True):
+            assert (ours - right).norm() <= 1.1 * (other - right).norm()
+
+
+@pytest.mark.skipif(
+    not deploy.has_bfloat16_products(), reason='this processor has no products in bfloat16'
+)
+@pytest.mark.parametrize('size', [(7, 9), (28, 28), (61, 40)])
+@pytest.mark.parametrize('largest_copies', [1, 5000, 2**23])
+def test_maps_filtered_in_bfloat16(size, largest_copies, monkeypatch):
+    """By products of all rows at once, of some at a time and of one, against the FFT in float32."""
+    monkeypatch.setattr(dft, 'LARGEST_COPIES', largest_copies)
+    u = torch.randn(2, *size, 8)
+    gain = torch.rand(8, size[0], size[1] // 2 + 1)
+    expected = rescale(u.permute(0, 3, 1, 2), gain).permute(0, 2, 3, 1)
+    layout = gain.permute(1, 2, 0)[:, None].contiguous()
+    assert_close([dft.filter_maps(u, layout)], [expected], 1e-5)
+    half = dft.filter_maps(u.bfloat16(), layout.bfloat16())
+    assert half.dtype == torch.bfloat16
+    assert_close([half.float()], [expected], 2e-2)

@@ -13,14 +13,11 @@ import subprocess
 import sys
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mmspanet import cli
 from mmspanet.errors import InputError
 from mmspanet.files import make_folder, write_text
-
-if TYPE_CHECKING:
-    pass
 
 # Options --to and --precision of export.py; None stands for the checkpoint itself.
 FORMATS: dict[str, tuple[str, str] | None] = {

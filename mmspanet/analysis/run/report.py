@@ -55,7 +55,7 @@ def write(
         What could not be shown, and why, one sentence each.
 
     Raises:
-        InputError: If the folder is not that of a run.
+        InputError: If the folder is not that of a run, or ``predictions`` are not of it.
         WriteError: If a file can not be written.
     """
     log = read_log(work_dir)
@@ -81,13 +81,15 @@ def write(
             'it and have them.'
         )
     else:
-        dataset = attempt(lambda: _dataset(cfg, part or record.get('part', 'test')), None)
-        if dataset is not None:
-            given = path if scope == 'mmseg' else attempt(lambda: read_predictions(path), None)
-            if given is not None:
-                make = SECTIONS[scope]
-                measured, more = attempt(lambda: make(dataset, given, shown), ([], []))
-                hints = [*more, *hints]
+
+        def of_predictions() -> tuple[list[Section], list[Hint]]:
+            dataset = _dataset(cfg, part or record.get('part', 'test'))
+            given = path if scope == 'mmseg' else read_predictions(path)
+            return SECTIONS[scope](dataset, given, shown)
+
+        # What the user named has to be right.
+        measured, more = of_predictions() if predictions else attempt(of_predictions, ([], []))
+        hints = [*more, *hints]
     runs = {work_dir.resolve().name: log}
     runs |= {folder.resolve().name: read_log(folder) for folder in compare}
     sections = [

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmspanet.analysis.run import advice, report
 from mmspanet.analysis.run.logs import Log
 from mmspanet.analysis.tables import read_csv
+from mmspanet.errors import InputError
 from tests.helpers import ROOT, SHAPES_CONFIGS
 
 CFG = Config(dict(train_cfg=dict(max_epochs=4), default_hooks=dict(checkpoint=dict())))
@@ -84,6 +85,27 @@ def test_predictions_that_a_test_wrote_elsewhere(tmp_path):
     assert report._noted_predictions(work_dir) is None  # it was removed
     elsewhere.touch()
     assert report._noted_predictions(work_dir) == elsewhere
+
+
+@pytest.mark.parametrize('is_named', [True, False])
+def test_predictions_that_can_not_be_read(is_named, tmp_path):
+    """Those that the user named end the command; those that lie there are left out of the page."""
+    folder = tmp_path / 'run/1/vis_data'
+    folder.mkdir(parents=True)
+    (folder / 'scalars.json').write_text(json.dumps(dict(lr=0.1, loss=1.0, step=5)))
+    cfg = Config.fromfile(ROOT / SHAPES_CONFIGS['cls'])
+    cfg.train_dataloader = None
+    cfg.dump(folder / 'config.py')
+    path = tmp_path / 'run/predictions.pkl'
+    path.write_bytes(b'none')
+    page, missing = tmp_path / 'report.html', str(tmp_path / 'no data')
+    if is_named:
+        with pytest.raises(InputError):
+            report.write(tmp_path / 'run', page, missing, path)
+        assert not page.exists()
+    else:
+        assert report.write(tmp_path / 'run', page, missing)
+        assert page.exists()
 
 
 def test_runs_over_each_other_without_predictions(tmp_path):
