@@ -18,11 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from mmspanet.models.deploy import FixedSRF
-from mmspanet.models.metaformer import Downsample, Stem
-from mmspanet.models.spanetv2 import SPANetV2
 from mmspanet.models.srf import SpectralRescalingFilter
-
-from .layers import rewrite_layers
 
 # Measured with OpenVINO, see benchmarks/README.md.
 LARGEST_DENSE = 28  # points of an axis up to which it is one product
@@ -183,19 +179,3 @@ def _parts(turns: Tensor, rows: str, columns: str) -> Tensor:
     if columns == 'part point':
         matrix = matrix.transpose(-2, -1)
     return matrix.flatten(-2).flatten(-3, -2) / math.sqrt(turns.shape[-1])
-
-
-def replace_ffts(backbone: SPANetV2, size: tuple[int, int]) -> None:
-    """Bring a backbone into the form for graphs, in place, for images of (H, W) = ``size``.
-
-    A :class:`MatrixSpectralFilter` takes the place of every filter, and the forms in
-    :mod:`mmspanet.deployment.layers` that of norms and deployed mixers.
-    """
-    for layer, stage in zip(backbone.downsample_layers, backbone.stages, strict=True):
-        assert isinstance(layer, (Stem, Downsample))
-        size = (layer.output_size(size[0]), layer.output_size(size[1]))
-        for parent in list(stage.modules()):
-            srf = getattr(parent, 'srf', None)
-            if isinstance(srf, (SpectralRescalingFilter, FixedSRF)):
-                parent.srf = MatrixSpectralFilter(srf, size)
-    rewrite_layers(backbone)

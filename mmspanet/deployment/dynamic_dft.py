@@ -108,11 +108,3 @@ def _cubic(x: Tensor) -> Tensor:
     near = ((CUBIC + 2) * x - (CUBIC + 3)) * x * x + 1
     far = ((CUBIC * x - 5 * CUBIC) * x + 8 * CUBIC) * x - 4 * CUBIC
     return torch.where(x <= 1, near, far)
-
-
-def replace_ffts_for_any_size(backbone: nn.Module) -> None:
-    """Put a :class:`DynamicSpectralFilter` in the place of every filter of a SPANetV2."""
-    for parent in list(backbone.modules()):
-        srf = getattr(parent, 'srf', None)
-        if isinstance(srf, (SpectralRescalingFilter, FixedSRF)):
-            parent.srf = DynamicSpectralFilter(srf)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mmspanet.errors import InputError
 
 from .nms import nms, soft_nms
-from .parts import RegionHead, per_anchor
+from .parts import RegionHead, per_anchor, stages_of
 
 
 class Normalization(nn.Module):
@@ -195,9 +195,9 @@ class TwoStageDetector(nn.Module):
         from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 
         head = model.roi_head
-        box_heads, box_extractors = _stages(head.bbox_head), _stages(head.bbox_roi_extractor)
-        mask_heads = _stages(head.mask_head) if head.with_mask else []
-        mask_extractors = _stages(head.mask_roi_extractor) if head.with_mask else []
+        box_heads, box_extractors = stages_of(head.bbox_head), stages_of(head.bbox_roi_extractor)
+        mask_heads = stages_of(head.mask_head) if head.with_mask else []
+        mask_extractors = stages_of(head.mask_roi_extractor) if head.with_mask else []
         known = (
             type(model.rpn_head) is RPNHead
             and type(head) in (StandardRoIHead, CascadeRoIHead)
@@ -292,11 +292,6 @@ class TwoStageDetector(nn.Module):
         found = clip(found.flatten(1, 2), sizes, last.head.bbox_coder).reshape(values.shape)
         best = best_by_class(found, scores, cfg.nms, cfg.score_thr, cfg.max_per_img)
         return _trim(*best)
-
-
-def _stages(heads: Any) -> list[Any]:
-    """The heads of a cascade, or the only one."""
-    return list(heads) if isinstance(heads, nn.ModuleList) else [heads]
 
 
 class Candidates:

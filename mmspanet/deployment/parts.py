@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from mmspanet.errors import InputError
 
-from .dft import replace_ffts
-from .dynamic_dft import replace_ffts_for_any_size
+from .filters import replace_filters
+from .layers import rewrite_layers
 
 # What the heads of one-stage detectors return, a list of maps by level each; those of other heads
 # are only numbered.
@@ -138,18 +138,30 @@ class RegionHead(nn.Module):
         return pooled
 
 
-class BoxHead(RegionHead):
-    """Class probabilities (R, classes + 1), background last; boxes (R, classes, 4) in pixels."""
+class CascadeBoxHead(RegionHead):
+    """A stage's class logits (R, classes + 1), background last; boxes (R, classes, 4) in pixels.
+
+    A head whose boxes are the same for all classes gives (R, 1, 4).
+    """
 
     def __init__(self, extractor: Any, head: Any, size: tuple[int, int]) -> None:
         super().__init__(extractor, head)
         self.size = size
 
     def forward(self, rois: Tensor, *levels: Tensor) -> tuple[Tensor, Tensor]:
-        """Class scores and boxes of regions (R, 5)."""
+        """Class logits and boxes of regions (R, 5)."""
         logits, deltas = self.head(self.regions(rois, levels))
         boxes = self.head.bbox_coder.decode(rois[:, 1:], deltas, max_shape=self.size)
-        return logits.softmax(dim=-1), boxes.unflatten(1, (-1, 4))
+        return logits, boxes.unflatten(1, (-1, 4))
+
+
+class BoxHead(CascadeBoxHead):
+    """Class probabilities (R, classes + 1), background last; boxes (R, classes, 4) in pixels."""
+
+    def forward(self, rois: Tensor, *levels: Tensor) -> tuple[Tensor, Tensor]:
+        """Class probabilities and boxes of regions (R, 5)."""
+        logits, boxes = super().forward(rois, *levels)
+        return logits.softmax(dim=-1), boxes
 
 
 class MaskHead(RegionHead):
@@ -160,19 +172,18 @@ class MaskHead(RegionHead):
         return self.head(self.regions(rois, levels)).sigmoid()
 
 
-def prepare(model: Any, size: tuple[int, int] | None) -> None:
-    """Bring a model, in place, into the form that ONNX can hold: deployed, and without FFTs.
+def prepare(model: Any, size: tuple[int, int] | None, spectral: str = 'matrices') -> None:
+    """Bring a model, in place, into the form for graphs: deployed, filters and layers rewritten.
 
     Args:
         model: The model.
         size: Height and width of the backbone's images; None leaves them free.
+        spectral: How filters are written, a key of :data:`mmspanet.deployment.filters.SPECTRAL`.
     """
     model.eval()
     model.backbone.switch_to_deploy()
-    if size is None:
-        replace_ffts_for_any_size(model.backbone)
-    else:
-        replace_ffts(model.backbone, size)
+    replace_filters(model.backbone, size, spectral)
+    rewrite_layers(model.backbone)
 
 
 def end2end_parts(model: Any, size: tuple[int, int], batch: int) -> list[Part]:
@@ -230,18 +241,44 @@ def _two_stage_parts(model: Any, size: tuple[int, int], images: dict[str, Tensor
         levels = model.extract_feat(images['images'])
     names = [f'{kind}{i}' for kind in ('level', 'scores', 'boxes') for i in range(len(levels))]
     parts = [Part('proposals', Proposals(model, size), images, names)]
-    roi_head = model.roi_head
-    if isinstance(roi_head.bbox_head, nn.ModuleList):
-        return parts  # a cascade: which boxes its later stages get is decided between them
-    rois = _example_rois(size, len(images['images']))
-    used = levels[: roi_head.bbox_roi_extractor.num_inputs]
-    inputs = dict(rois=rois) | {f'level{i}': level for i, level in enumerate(used)}
-    boxes = BoxHead(roi_head.bbox_roi_extractor, roi_head.bbox_head, size)
-    parts.append(Part('box_head', boxes, inputs, ['probabilities', 'boxes']))
-    if roi_head.with_mask:
-        masks = MaskHead(roi_head.mask_roi_extractor, roi_head.mask_head)
-        parts.append(Part('mask_head', masks, inputs, ['masks']))
-    return parts
+    return parts + _head_parts(model.roi_head, size, levels, len(images['images']))
+
+
+def _head_parts(
+    roi_head: Any, size: tuple[int, int], levels: tuple[Tensor, ...], batch: int
+) -> list[Part]:
+    """The heads behind the proposals; those of a cascade stage by stage."""
+    from mmdet.models.roi_heads import CascadeRoIHead
+
+    cascade = type(roi_head) is CascadeRoIHead
+    if isinstance(roi_head.bbox_head, nn.ModuleList) and not cascade:
+        return []  # its subclasses have other steps between the stages
+    extractors = stages_of(roi_head.bbox_roi_extractor)
+    used = levels[: extractors[0].num_inputs]
+    inputs = dict(rois=_example_rois(size, batch))
+    inputs |= {f'level{i}': level for i, level in enumerate(used)}
+    box_head, scores = (CascadeBoxHead, 'logits') if cascade else (BoxHead, 'probabilities')
+    numbers = range(1, len(extractors) + 1) if cascade else ['']
+    parts = [
+        Part(f'box_head{n}', box_head(extractor, head, size), inputs, [scores, 'boxes'])
+        for n, extractor, head in zip(
+            numbers, extractors, stages_of(roi_head.bbox_head), strict=True
+        )
+    ]
+    if not roi_head.with_mask:
+        return parts
+    extractors = stages_of(roi_head.mask_roi_extractor)
+    return parts + [
+        Part(f'mask_head{n}', MaskHead(extractor, head), inputs, ['masks'])
+        for n, extractor, head in zip(
+            numbers, extractors, stages_of(roi_head.mask_head), strict=True
+        )
+    ]
+
+
+def stages_of(heads: Any) -> list[Any]:
+    """The heads of a cascade, or the only one."""
+    return list(heads) if isinstance(heads, nn.ModuleList) else [heads]
 
 
 def _images(size: tuple[int, int], batch: int) -> dict[str, Tensor]:

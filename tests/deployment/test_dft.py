@@ -5,7 +5,9 @@ import copy
 import pytest
 import torch
 
-from mmspanet.deployment.dft import MatrixSpectralFilter, factors, replace_ffts
+from mmspanet.deployment.dft import MatrixSpectralFilter, factors
+from mmspanet.deployment.filters import replace_filters
+from mmspanet.deployment.layers import rewrite_layers
 from mmspanet.models import ScaledSpectralRescalingFilter, SpectralRescalingFilter
 from tests.helpers import TINY, TINY_HYBRID, TINY_REVISION, assert_close, random_model
 
@@ -60,7 +62,8 @@ def test_backbones_without_ffts(arch, deployed, size, monkeypatch):
     other = copy.deepcopy(model)
     if deployed:
         other.switch_to_deploy()
-    replace_ffts(other, size)
+    replace_filters(other, size)
+    rewrite_layers(other)
     monkeypatch.delattr(torch.fft, 'rfft2')
     with torch.no_grad():
         assert_close(other(images), expected, 1e-4)

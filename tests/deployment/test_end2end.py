@@ -114,6 +114,13 @@ def predictions(model, images, sizes):
         ]
 
 
+def detections(found, index):
+    """What a graph found in one image of a batch."""
+    boxes, scores, labels, *_ = (torch.from_numpy(each[index]) for each in found)
+    there = labels >= 0
+    return InstanceData(bboxes=boxes[there], scores=scores[there], labels=labels[there])
+
+
 def spread_scores(model):
     """Random weights give all boxes alike scores."""
     for name, layer in model.named_modules():
@@ -163,9 +170,7 @@ def test_detectors(make, tmp_path):
     found = run(dict(images=images.numpy(), sizes=sizes.numpy()))
     full = predictions(model, images[:2], sizes[:2])
     for i, expected in enumerate(full):
-        boxes, scores, labels, *_ = (torch.from_numpy(each[i]) for each in found)
-        there = labels >= 0
-        mine = InstanceData(bboxes=boxes[there], scores=scores[there], labels=labels[there])
+        mine = detections(found, i)
         assert len(mine) == len(expected) > 5
         assert check.unmatched(expected, mine) + check.unmatched(mine, expected) == 0
     boxes, _, labels, *masks = (each[2] for each in found)

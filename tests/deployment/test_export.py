@@ -153,10 +153,27 @@ def test_one_stage_detector(tmp_path):
     assert names == [f'{kind}{i}' for kind in ('cls_score', 'bbox_pred') for i in range(5)]
 
 
+def regions(files, model, images):
+    """What the first graph finds, and what runs behind it: regions (R, 5); the pyramid's levels."""
+    from mmcv.ops import batched_nms
+
+    outputs = [torch.from_numpy(value) for value in run(files['proposals'], images=images)]
+    count = len(outputs) // 3
+    levels, scores, boxes = outputs[:count], outputs[count : 2 * count], outputs[2 * count :]
+    cfg = model.test_cfg.rpn
+    kept = [s[0].topk(min(cfg.nms_pre, s.shape[1])) for s in scores]
+    best = torch.cat([k.values for k in kept])
+    candidates = torch.cat([b[0][k.indices] for b, k in zip(boxes, kept, strict=True)])
+    level = torch.cat([torch.full_like(k.indices, i) for i, k in enumerate(kept)])
+    large = (candidates[:, 2:] > candidates[:, :2]).all(dim=1)
+    chosen, _ = batched_nms(candidates[large], best[large], level[large], cfg.nms)
+    feeds = {f'level{i}': value for i, value in enumerate(levels[:4])}
+    return nn.functional.pad(chosen[: cfg.max_per_img, :4], (1, 0)), feeds
+
+
 def test_mask_rcnn_from_graphs_equals_mmdet(tmp_path):
     """Three graphs, and between them what stays outside: the whole detector's own predictions."""
     pytest.importorskip('mmdet')
-    from mmcv.ops import batched_nms
     from mmdet.models.layers import multiclass_nms
     from mmdet.structures import DetDataSample
 
@@ -171,18 +188,7 @@ def test_mask_rcnn_from_graphs_equals_mmdet(tmp_path):
     with torch.no_grad():
         (expected,) = model.predict(images, [DetDataSample(metainfo=meta)], rescale=False)
 
-    outputs = [torch.from_numpy(value) for value in run(files['proposals'], images=images)]
-    levels, scores, boxes = outputs[:4], outputs[4:8], outputs[8:]
-    cfg = model.test_cfg.rpn
-    kept = [s[0].topk(min(cfg.nms_pre, s.shape[1])) for s in scores]
-    best = torch.cat([k.values for k in kept])
-    candidates = torch.cat([b[0][k.indices] for b, k in zip(boxes, kept, strict=True)])
-    level = torch.cat([torch.full_like(k.indices, i) for i, k in enumerate(kept)])
-    large = (candidates[:, 2:] > candidates[:, :2]).all(dim=1)
-    chosen, _ = batched_nms(candidates[large], best[large], level[large], cfg.nms)
-    rois = nn.functional.pad(chosen[: cfg.max_per_img, :4], (1, 0))
-
-    feeds = {f'level{i}': value for i, value in enumerate(levels)}
+    rois, feeds = regions(files, model, images)
     probabilities, decoded = map(torch.from_numpy, run(files['box_head'], rois=rois, **feeds))
     cfg = model.test_cfg.rcnn
     found, labels = multiclass_nms(
@@ -192,11 +198,11 @@ def test_mask_rcnn_from_graphs_equals_mmdet(tmp_path):
     torch.testing.assert_close(found[:, :4], expected.pred_instances.bboxes, atol=1e-2, rtol=1e-4)
     assert labels.tolist() == expected.pred_instances.labels.tolist()
 
-    regions = nn.functional.pad(found[:, :4], (1, 0))
-    (masks,) = run(files['mask_head'], rois=regions, **feeds)
+    rois = nn.functional.pad(found[:, :4], (1, 0))
+    (masks,) = run(files['mask_head'], rois=rois, **feeds)
     of_class = torch.from_numpy(masks)[range(len(labels)), labels]
     with torch.no_grad():
-        logits = model.roi_head._mask_forward(model.extract_feat(images), regions)['mask_preds']
+        logits = model.roi_head._mask_forward(model.extract_feat(images), rois)['mask_preds']
     reference = logits.sigmoid()[range(len(labels)), labels]
     torch.testing.assert_close(of_class, reference, atol=1e-4, rtol=0)
 

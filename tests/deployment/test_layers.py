@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from mmspanet.deployment.dft import replace_ffts
-from mmspanet.deployment.layers import ChannelNorm, WholeNorm, joined_groups
+from mmspanet.deployment.filters import replace_filters
+from mmspanet.deployment.layers import ChannelNorm, WholeNorm, joined_groups, rewrite_layers
 from mmspanet.models.layers import LayerNorm2d
 from tests.helpers import TINY_HYBRID, assert_close, random_model
 
@@ -69,7 +69,8 @@ def test_openvino_runs_a_backbone(tmp_path):
     images = torch.randn(2, 3, *size)
     graph = copy.deepcopy(model)
     graph.switch_to_deploy()
-    replace_ffts(graph, size)
+    replace_filters(graph, size)
+    rewrite_layers(graph)
     exported(graph, images, tmp_path / 'backbone.onnx')
     for precision, tolerance in (('f32', 1e-4), ('bf16', 5e-2)):
         config = dict(INFERENCE_PRECISION_HINT=precision)

@@ -64,6 +64,13 @@ def parse_args() -> argparse.Namespace:
         help='what is left free: the number of images, their size, or both',
     )
     parser.add_argument(
+        '--spectral',
+        choices=['matrices', 'dft'],
+        default='matrices',
+        help='how the spectral filters are written: as products with matrices (default), or by '
+        'the DFT of ONNX',
+    )
+    parser.add_argument(
         '--size',
         nargs=2,
         type=cli.image_side,
@@ -137,7 +144,9 @@ def file_path(args: argparse.Namespace, part: str, size: tuple[int, int], suffix
     """Path of a part's file."""
     sides = [] if 'size' in args.dynamic else [f'{size[0]}x{size[1]}']
     precision = [] if args.precision == 'fp32' else [args.precision]
-    return args.out / ('_'.join([Path(args.config).stem, part, *sides, *precision]) + suffix)
+    spectral = [] if args.spectral == 'matrices' else [args.spectral]
+    name = '_'.join([Path(args.config).stem, part, *sides, *spectral, *precision])
+    return args.out / f'{name}{suffix}'
 
 
 def convert(
@@ -176,7 +185,7 @@ def export_parts(args: argparse.Namespace, cfg: Config, model: Any, size: tuple[
     if 'size' in args.dynamic and args.part != 'backbone':
         raise InputError('Parts have one size: leave it free with --end2end or --part backbone.')
     prepared = copy.deepcopy(model)
-    parts.prepare(prepared, None if 'size' in args.dynamic else size)
+    parts.prepare(prepared, None if 'size' in args.dynamic else size, args.spectral)
     batches = (2, 3) if 'batch' in args.dynamic else (1,)
     sizes = (size, (size[0] - 5, size[1] + 23)) if 'size' in args.dynamic else (size,)
     references = [cut(model, other, batch) for batch in batches for other in sizes]
@@ -205,7 +214,7 @@ def export_whole(args: argparse.Namespace, cfg: Config, model: Any, size: tuple[
     prepared = copy.deepcopy(model)
     divisor = int(notes['divisor'])
     padded = (size[0] + -size[0] % divisor, size[1] + -size[1] % divisor)
-    parts.prepare(prepared, padded if graph_size else None)
+    parts.prepare(prepared, padded if graph_size else None, args.spectral)
     (part,) = parts.end2end_parts(prepared, size, batch)
     path = file_path(args, part.name, size, kind.suffix)
     status = Console(stderr=True).status
