@@ -16,12 +16,14 @@ from typing import Any
 import timm
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from benchmarks import tables
 from benchmarks.models import PEERS, hornets, ours
 from benchmarks.timing import report
 from mmspanet import surroundings
 from mmspanet.models import SPANetV2
+from tests.helpers import cuda_autocast
 
 SIDE = 224
 BLOCKS = (  # stage, backbone and mixer
@@ -34,11 +36,12 @@ BLOCKS = (  # stage, backbone and mixer
 @contextmanager
 def saved(model: nn.Module, note: Callable[[Tensor], None]) -> Iterator[None]:
     """Give ``note`` every storage that autograd saves of what is not a parameter, once."""
-    seen = {p.untyped_storage().data_ptr(): None for p in model.parameters()}
+    # Not by data_ptr(), which tensors without values lack.
+    seen = {p.untyped_storage()._cdata: None for p in model.parameters()}
     alive = []  # no storage may be freed and its address be used again
 
     def pack(x: Tensor) -> Tensor:
-        address = x.untyped_storage().data_ptr()
+        address = x.untyped_storage()._cdata
         if address not in seen:
             seen[address] = None
             alive.append(x)
@@ -64,6 +67,24 @@ def bytes_per_pixel(model: nn.Module, autocast: bool) -> float:
     """Bytes of one more image, by its number of pixels."""
     one, two = (saved_bytes(model, images, autocast) for images in (1, 2))
     return (two - one) / SIDE**2
+
+
+def bytes_per_pixel_on_gpu(arch: str) -> float:
+    """The same of ours under CUDA's autocast to float16, which keeps norms in float32.
+
+    Followed without a GPU: tensors have no values. Not for hybrids, of which attention's kernel,
+    that a GPU chooses, decides what is kept.
+    """
+    with FakeTensorMode(), torch.device('cuda'), cuda_autocast(torch.float16):
+        model = SPANetV2(arch).train()
+
+        def count(images: int) -> int:
+            sizes: list[int] = []
+            with saved(model, lambda x: sizes.append(x.untyped_storage().nbytes())):
+                model(torch.randn(images, 3, SIDE, SIDE))
+            return sum(sizes)
+
+        return (count(2) - count(1)) / SIDE**2
 
 
 def kept_by_part(block: nn.Module, channels: int) -> list[dict[str, Any]]:
@@ -113,6 +134,7 @@ def main() -> None:
             bfloat16=bytes_per_pixel(model, autocast=True),
             parameters=sum(p.numel() for p in model.parameters()),
         )
+        | (dict(on_gpu=bytes_per_pixel_on_gpu(name)) if name.endswith('-pure') else {})
         for name, model in models.items()
     }
     blocks = {

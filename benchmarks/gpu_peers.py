@@ -45,11 +45,6 @@ def infer(model: nn.Module, images: Tensor, dtype: torch.dtype) -> None:
         model(images)
 
 
-def train(model: nn.Module, images: Tensor, along: list[Tensor], dtype: torch.dtype) -> None:
-    with torch.autocast(images.device.type, dtype, dtype != torch.float32):
-        training_step(model, images, along)
-
-
 def measure(name: str, dtype: torch.dtype, shape: list[int], args: argparse.Namespace) -> dict:
     """One row: images a second and, on a GPU, the step's peak memory in MiB."""
     images = torch.randn(shape, device=args.device)
@@ -63,7 +58,7 @@ def measure(name: str, dtype: torch.dtype, shape: list[int], args: argparse.Name
             partial(infer, compiled, images, dtype), args.rounds
         )
     model.train()
-    run = partial(train, model, images, directions(model, images), dtype)
+    run = partial(training_step, model, images, directions(model, images), dtype)
     on_gpu = args.device.startswith('cuda')
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()

@@ -16,7 +16,7 @@ import time
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.models import (
     PEERS,
@@ -107,18 +107,16 @@ def training(device: str, shape: tuple, rounds: int) -> tuple[list[dict], dict[s
         models = {arch: trained, 'oracle': OracleModel(trained).to(device)}
         images = torch.randn(shape, device=device)
         along = directions(trained, images)
-        runs = {name: partial(step, model, images, along) for name, model in models.items()}
+        runs = {
+            name: partial(training_step, model, images, along, torch.float16)
+            for name, model in models.items()
+        }
         for name, run in runs.items():
             peaks[f'{arch}: {name}'] = peak_bytes(run)
         times = time_in_turn(runs, rounds, f'training, {arch}')
         title = f'training step, float16, {"x".join(map(str, shape))}'
         tables.append(dict(title=title, rows=summary(times, 'oracle'), seconds=times))
     return tables, peaks
-
-
-def step(model: nn.Module, images: Tensor, along: list[Tensor]) -> None:
-    with torch.autocast(images.device.type, torch.float16):
-        training_step(model, images, along)
 
 
 def peak_bytes(run) -> int:

@@ -50,10 +50,16 @@ def directions(model: nn.Module, images: Tensor) -> list[Tensor]:
         return [torch.randn_like(out) for out in model(images)]
 
 
-def training_step(model: nn.Module, images: Tensor, along: list[Tensor]) -> None:
-    """Forward and backward pass of the sum over the maps of mean(map * direction)."""
+def training_step(
+    model: nn.Module, images: Tensor, along: list[Tensor], dtype: torch.dtype = torch.float32
+) -> None:
+    """Forward and backward pass of the sum over the maps of mean(map * direction).
+
+    Autocast is on for the forward pass, unless ``dtype`` is float32, as it is in trainings.
+    """
     model.zero_grad(set_to_none=True)
-    outs = model(images)
+    with torch.autocast(images.device.type, dtype, dtype != torch.float32):
+        outs = model(images)
     sum((out * d).mean() for out, d in zip(outs, along, strict=True)).backward()
 
 

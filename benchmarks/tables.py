@@ -155,6 +155,7 @@ def activation_memory(record: Record) -> str:
                 'backbone': name,
                 'bytes per pixel': f'{counted["float32"]:.0f}',
                 'bfloat16': f'{counted["bfloat16"]:.0f}',
+                'float16 on a GPU': f'{counted["on_gpu"]:.0f}' if 'on_gpu' in counted else '',
                 **{
                     f'{size}, GiB': f'{counted["float32"] * pixels / 2**30:.1f}'
                     for size, pixels in sizes.items()

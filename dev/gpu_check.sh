@@ -39,8 +39,14 @@ set_up_from_wheels() {
             > "$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
     fi
     "$python" -m pip install --no-deps "$wheels"/*.whl || return 1
-    mmcv=$("$python" tools/set_up/mmcv_wheel.py wheel "$(grep '^onedl-mmcv==' requirements.txt)") || return 1
-    "$python" -m pip install --no-deps "${mmcv##*$'\n'}" || return 1
+    "$python" -c 'import cv2, scipy' || {
+        echo 'This machine has no OpenCV or no SciPy: make the folder with gpu_bundle.sh --all.'
+        return 1
+    }
+    if ! compgen -G "$wheels/onedl_mmcv-*.whl" > /dev/null; then
+        mmcv=$("$python" tools/set_up/mmcv_wheel.py wheel "$(grep '^onedl-mmcv==' requirements.txt)") || return 1
+        "$python" -m pip install --no-deps "${mmcv##*$'\n'}" || return 1
+    fi
     "$python" -m pip install --no-deps --no-build-isolation -e .
 }
 if [ -n "$wheels" ]; then

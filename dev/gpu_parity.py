@@ -1,13 +1,34 @@
-"""Compare every variant, trained and deployed form, between the CPU and a GPU in float32."""
+"""Compare every variant between the CPU and a GPU in float32: maps of both forms, gradients."""
 
 import argparse
+import copy
 import json
 from pathlib import Path
 
 import torch
 
 from benchmarks.gpu_speed import ODD_SIZES, parity
+from benchmarks.models import directions, ours, training_step
+from benchmarks.timing import check_equal
+from benchmarks.training_speed import PARITY
 from mmspanet.models import SPANetV2
+
+
+def gradient_parity(device: str, archs: list[str]) -> dict[str, float]:
+    """The largest difference of a parameter's gradient between the CPU and the device."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    worst = {}
+    for arch in archs:
+        name = f'{arch}, gradients'
+        model = ours(arch).train()
+        there = copy.deepcopy(model).to(device)
+        images = torch.randn(2, 3, *ODD_SIZES[-1])
+        along = directions(model, images)
+        training_step(model, images, along)
+        training_step(there, images.to(device), [each.to(device) for each in along])
+        gradients = ([p.grad for p in one.parameters()] for one in (there, model))
+        worst[name] = check_equal(name, *gradients, PARITY)
+    return worst
 
 
 def main() -> None:
@@ -18,6 +39,7 @@ def main() -> None:
     args = parser.parse_args()
     with torch.no_grad():
         worst = parity(args.device, args.archs, ODD_SIZES)
+    worst |= gradient_parity(args.device, args.archs)
     args.out.write_text(json.dumps({name: f'{value:.1e}' for name, value in worst.items()}))
 
 

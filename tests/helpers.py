@@ -5,7 +5,8 @@ import random
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -44,6 +45,21 @@ def assert_close(
     for a, e in zip(actual, expected, strict=True):
         assert a.shape == e.shape
         assert (a - e).abs().max() <= tolerance * e.abs().max()
+
+
+@contextmanager
+def cuda_autocast(dtype: torch.dtype) -> Iterator[None]:
+    """What torch.autocast sets, which without a GPU turns itself off."""
+    torch.set_autocast_dtype('cuda', dtype)
+    torch.set_autocast_enabled('cuda', True)
+    torch.autocast_increment_nesting()
+    try:
+        yield
+    finally:
+        if torch.autocast_decrement_nesting() == 0:
+            torch.clear_autocast_cache()
+        torch.set_autocast_enabled('cuda', False)
+        torch.set_autocast_dtype('cuda', torch.float16)
 
 
 def run(

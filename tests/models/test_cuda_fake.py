@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from mmspanet.checkpoints.authors import backbone_to_authors
 from mmspanet.models import SPANetV2, lean
-from tests.helpers import ROOT, TINY, TINY_HYBRID, TINY_REVISION
+from tests.helpers import ROOT, TINY, TINY_HYBRID, TINY_REVISION, cuda_autocast
 from tests.oracle import Oracle
 
 pytestmark = pytest.mark.skipif(
@@ -47,24 +47,9 @@ class Watch(TorchDispatchMode):
 
 
 @contextmanager
-def autocast(dtype):
-    """What torch.autocast sets, which without a GPU turns itself off."""
-    torch.set_autocast_dtype('cuda', dtype)
-    torch.set_autocast_enabled('cuda', True)
-    torch.autocast_increment_nesting()
-    try:
-        yield
-    finally:
-        if torch.autocast_decrement_nesting() == 0:
-            torch.clear_autocast_cache()
-        torch.set_autocast_enabled('cuda', False)
-        torch.set_autocast_dtype('cuda', torch.float16)
-
-
-@contextmanager
 def fake_cuda(dtype=torch.float32):
     """Tensors are made on a GPU that is not there, under autocast unless dtype is float32."""
-    casts = nullcontext() if dtype == torch.float32 else autocast(dtype)
+    casts = nullcontext() if dtype == torch.float32 else cuda_autocast(dtype)
     with FakeTensorMode(), torch.device('cuda'), casts, torch.no_grad():
         yield
 
