@@ -12,7 +12,6 @@ from functools import partial
 from unittest import mock
 
 import torch
-from torch import Tensor, nn
 
 from benchmarks.models import PEERS, OracleModel, directions, hornets, ours, peer, training_step
 from benchmarks.tables import timings
@@ -45,16 +44,6 @@ def check_gradients(trained: SPANetV2, oracle: OracleModel) -> None:
     check_equal('the gradients', own, [p.grad for p in oracle.weights], PARITY)
 
 
-def under_autocast(model: nn.Module, images: Tensor, along: list[Tensor]) -> Callable[[], None]:
-    """A step in bfloat16 where PyTorch's autocast takes it."""
-
-    def run() -> None:
-        with torch.autocast('cpu', torch.bfloat16):
-            training_step(model, images, along)
-
-    return run
-
-
 def by_plain_formulas(step: Callable[[], None]) -> Callable[[], None]:
     """The step without those of lean.py."""
 
@@ -80,15 +69,15 @@ def main() -> None:
         for name in (arch, 'oracle'):
             training_step(models[name], images, along[arch])
         check_gradients(trained, models['oracle'])
-        for precision, step in (
-            ('float32', partial(partial, training_step)),
-            ('bfloat16', under_autocast),
-        ):
-            runs = {name: step(model, images, along[name]) for name, model in models.items()}
+        for precision in (torch.float32, torch.bfloat16):
+            runs: dict[str, Callable[[], None]] = {
+                name: partial(training_step, model, images, along[name], precision)
+                for name, model in models.items()
+            }
             runs[f'{arch}, plain formulas'] = by_plain_formulas(runs[arch])
-            times = time_in_turn(runs, args.rounds, f'{arch}, {precision}')
-            rows = summary(times, PEERS[arch])
-            tables.append(dict(title=f'{shape}, {precision}', rows=rows, seconds=times))
+            title = f'{shape}, {str(precision).removeprefix("torch.")}'
+            times = time_in_turn(runs, args.rounds, f'{arch}, {title}')
+            tables.append(dict(title=title, rows=summary(times, PEERS[arch]), seconds=times))
     record = dict(**surroundings.record('timm'), tables=tables)
     report(record, timings(tables), args.out)
 
