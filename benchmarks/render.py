@@ -16,6 +16,7 @@ TABLES: dict[str, tuple[str, Callable[[tables.Record], str]]] = {
     'training': ('training', lambda record: tables.timings(record['tables'])),
     'training_iteration': ('training_iteration', tables.training_iteration),
     'activation_memory': ('activation_memory', tables.activation_memory),
+    'model_memory': ('model_memory', tables.model_memory),
     'memory_of_a_block': ('activation_memory', tables.memory_of_a_block),
     'size_sweep': ('size_sweep', tables.size_sweep),
     'roofline': ('roofline', tables.roofline),

@@ -166,6 +166,21 @@ def activation_memory(record: Record) -> str:
     return markdown(rows)
 
 
+def model_memory(record: Record) -> str:
+    """MiB of saved tensors of an image, by part, and GiB of a batch with the optimizer's."""
+    rows = []
+    for name, counted in record['models'].items():
+        height, width = counted['size']
+        row = {'model': name, 'input': f'{counted["images"]}x3x{height}x{width}'}
+        for kind in ('float32', 'bfloat16'):
+            parts = counted[kind]
+            whole = counted['images'] * sum(parts.values()) + 16 * counted['parameters']
+            row |= {f'{kind}: {part}, MiB': f'{kept / 2**20:.0f}' for part, kept in parts.items()}
+            row[f'{kind}: batch, GiB'] = f'{whole / 2**30:.1f}'
+        rows.append(row)
+    return markdown(rows)
+
+
 def memory_of_a_block(record: Record) -> str:
     """Maps of the block's width that each part of it keeps, a column per mixer."""
     parts = [row['part'] for block in record['blocks'].values() for row in block]

@@ -9,7 +9,7 @@ from torch import nn
 pytest.importorskip('timm')
 
 
-from benchmarks import gpu_speed, models, roofline, tables, timing
+from benchmarks import activation_memory, gpu_speed, models, roofline, tables, timing
 
 
 def test_another_function_is_not_timed():
@@ -94,6 +94,17 @@ def test_gradients_of_the_training_step_say_something():
     images = torch.randn(1, 3, 64, 64)
     models.training_step(model, images, models.directions(model, images))
     assert model.stages[3][0].mlp.fc1.weight.grad.abs().max() > 1e-6
+
+
+def test_memory_of_a_whole_model_by_part():
+    """The backbone keeps in the model what it keeps alone, and the loss little beside it."""
+    model_memory = pytest.importorskip('benchmarks.model_memory')
+    model, sample = model_memory.build('cls/spanetv2_shapes.py')
+    size, backbone = (activation_memory.SIDE,) * 2, model.backbone
+    counted = model_memory.bytes_per_image(model, sample, size, autocast=False)
+    three, two = (activation_memory.saved_bytes(backbone, n, autocast=False) for n in (3, 2))
+    assert counted['backbone'] == three - two
+    assert 0 < counted['rest'] < counted['backbone'] / 100
 
 
 def test_least_bytes_of_a_layer():
