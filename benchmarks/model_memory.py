@@ -7,6 +7,7 @@ sampler takes, and segmentors a label for each pixel.
 
 import argparse
 import functools
+import gc
 from collections import Counter
 from collections.abc import Callable
 from importlib import import_module
@@ -150,6 +151,7 @@ def main() -> None:
     for name in track(args.models, 'models'):
         file, size, images = MODELS[name]
         model, sample = build(file)
+        gc.collect()  # the graph of the one before
         counted[name] = dict(
             size=size,
             images=images,
