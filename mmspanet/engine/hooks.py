@@ -14,7 +14,7 @@ from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import BaseLoop, Runner
 
 from mmspanet.checkpoints.load import fill
-from mmspanet.checkpoints.reader import check_content, inert_meta
+from mmspanet.checkpoints.reader import check_content, check_weights, inert_meta
 from mmspanet.errors import DivergedError
 from mmspanet.models import find_spanetv2
 from mmspanet.processes import start_loader_worker
@@ -53,7 +53,7 @@ class CheckpointGuardHook(Hook):
 
     MMEngine loads what fits and leaves the rest of the model at random, with a warning. Where a
     run is resumed or tested, a checkpoint that is not of this model is an error here. Fine-tuning
-    from ``load_from`` stays as lenient as MMEngine is.
+    from ``load_from`` stays as lenient as MMEngine is, but takes plain, finite tensors only.
 
     MMEngine also executes the text in ``meta['config']`` of a checkpoint that it resumes. It is
     taken out here.
@@ -66,13 +66,15 @@ class CheckpointGuardHook(Hook):
 
         Raises:
             CheckpointError: If a run would go on, or be tested, with other weights than those of
-                the checkpoint.
+                the checkpoint, or if these are no weights.
         """
         check_content(checkpoint, runner._load_from)
         inert_meta(checkpoint)
         is_training = isinstance(runner._train_loop, BaseLoop)
         if runner._resume or not is_training:
             fill(runner.model, checkpoint, runner._load_from)
+        else:
+            check_weights(checkpoint.get('state_dict', checkpoint), runner._load_from)
 
 
 @HOOKS.register_module()

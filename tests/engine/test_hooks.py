@@ -3,12 +3,15 @@
 import random
 from itertools import product
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
+from mmengine.runner import BaseLoop
 
-from mmspanet.engine.hooks import DrawInRGBHook, EpochSeedHook
+from mmspanet.engine.hooks import CheckpointGuardHook, DrawInRGBHook, EpochSeedHook
+from mmspanet.errors import CheckpointError
 
 
 def test_mmpretrains_pictures_have_the_right_colors(tmp_path):
@@ -41,3 +44,18 @@ def test_seeds_of_epochs_runs_and_processes_differ():
         hook.before_train_epoch(SimpleNamespace(seed=seed, epoch=epoch, rank=rank))
         drawn |= {torch.rand(()).item(), float(np.random.rand()), random.random()}
     assert len(drawn) == 3 * 3 * 4 * 2
+
+
+@pytest.mark.parametrize(
+    'weight',
+    ['text', torch.ones(2, dtype=torch.complex64), torch.tensor([1.0, float('nan')])],
+    ids=['text', 'complex', 'NaN'],
+)
+def test_fine_tuning_starts_from_weights(weight):
+    """MMEngine takes a part of the weights for load_from, and complex ones with a warning."""
+    runner = SimpleNamespace(_load_from='file.pth', _resume=False, _train_loop=Mock(spec=BaseLoop))
+    hook = CheckpointGuardHook()
+    hook.after_load_checkpoint(runner, dict(state_dict=dict(a=torch.ones(2))))
+    hook.after_load_checkpoint(runner, dict(a=torch.ones(2)))  # bare
+    with pytest.raises(CheckpointError, match=r'b in the checkpoint file\.pth'):
+        hook.after_load_checkpoint(runner, dict(state_dict=dict(a=torch.ones(2), b=weight)))
