@@ -36,13 +36,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def in_half(model: nn.Module) -> nn.Module:
-    """A deployed copy of one of ours in bfloat16, which takes and gives float32."""
-    model = copy.deepcopy(model)
-    model.switch_to_deploy(torch.bfloat16)
-    return model
-
-
 def under_autocast(model: nn.Module, images: Tensor) -> object:
     """A forward pass in bfloat16 where PyTorch's autocast takes it."""
     with torch.autocast('cpu', torch.bfloat16):
@@ -69,7 +62,7 @@ def main() -> None:
     tables = []
     for arch in args.arch:
         trained, other = ours(arch), peer(arch)
-        plain, half = deployed(trained), in_half(trained)
+        plain, half = deployed(trained), deployed(trained, torch.bfloat16)
         for size in args.shapes:
             images = torch.randn(size)
             check_equal(arch, half(images), trained(images), PARITY)

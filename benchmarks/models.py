@@ -37,10 +37,10 @@ def ours(arch: str) -> SPANetV2:
     return SPANetV2(arch).eval()
 
 
-def deployed(model: SPANetV2) -> SPANetV2:
-    """A deployed copy."""
+def deployed(model: SPANetV2, dtype: torch.dtype | None = None) -> SPANetV2:
+    """A deployed copy, in a half type if one is given."""
     model = copy.deepcopy(model)
-    model.switch_to_deploy()
+    model.switch_to_deploy(dtype)
     return model
 
 

@@ -637,10 +637,8 @@ def config_cases(workspace: Workspace) -> Iterator[Case]:
             'feature_spectrum': ('analysis_tools/feature_spectrum.py', config, *few, '--out-dir',
                                  'w'),
         }.items():  # fmt: skip
-            on_data = tool in ('train', 'test', 'check_data')
-            names_classes = tool in ('demo', 'inside', 'feature_spectrum')
             fits = (
-                (name in DATA_ONLY and not on_data and not names_classes)
+                (name in DATA_ONLY and tool in ('export', 'get_flops'))
                 or (name in READABLE and tool in ('inside', 'feature_spectrum'))
                 or (name in MODEL_ONLY and tool == 'check_data')
                 or (name == 'unknown transform' and tool == 'check_data')

@@ -62,16 +62,21 @@ def take_fewer_regions(model: Config) -> None:
         stage.sampler.num = 32
 
 
-@pytest.mark.parametrize('file', FILES['det'])
-def test_detection(file):
+def build_detector(file):
+    """A detector that trains on few regions, its config, and whether it learns masks."""
     mmdet_registry = pytest.importorskip('mmdet.registry')
-    from mmdet.testing import demo_mm_inputs
-
     cfg = load(file)
     with_mask = 'roi_head' in cfg.model
     if with_mask:
         take_fewer_regions(cfg.model)
-    model = build(cfg, mmdet_registry.MODELS)
+    return build(cfg, mmdet_registry.MODELS), cfg, with_mask
+
+
+@pytest.mark.parametrize('file', FILES['det'])
+def test_detection(file):
+    model, cfg, with_mask = build_detector(file)
+    from mmdet.testing import demo_mm_inputs
+
     classes = number_of_classes(cfg.model)
     # Boxes over most of the image, so that every head has positives to learn from.
     inputs = demo_mm_inputs(
@@ -101,14 +106,10 @@ def test_detection(file):
 )
 def test_no_parameter_is_left_out_by_images_without_objects(file):
     """DDP would wait for its gradient for ever."""
-    mmdet_registry = pytest.importorskip('mmdet.registry')
+    model, cfg, with_mask = build_detector(file)
     from mmdet.testing import demo_mm_inputs
 
-    cfg = load(file)
-    with_mask = 'roi_head' in cfg.model
-    if with_mask:
-        take_fewer_regions(cfg.model)
-    model = build(cfg, mmdet_registry.MODELS).train()
+    model.train()
     inputs = demo_mm_inputs(2, [[3, 64, 64]] * 2, num_items=[0, 0], with_mask=with_mask)
     data = model.data_preprocessor(inputs, training=True)
     assert_trains_and_groups(cfg, model, model(**data, mode='loss'))

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 import torchvision
-from torch import Tensor
+from torch import Tensor, library
 from torch._higher_order_ops import scan
 
 
-@torch.library.custom_op('mmspanet::nms', mutates_args=())
+@library.custom_op('mmspanet::nms', mutates_args=())
 def nms(
     boxes: Tensor, scores: Tensor, iou_threshold: float, score_threshold: float, most: int
 ) -> Tensor:

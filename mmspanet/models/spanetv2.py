@@ -185,9 +185,11 @@ class SPANetV2(BaseModule):
                 f'SPANetV2 takes images of shape (B, C, H, W) with H and W of 3 pixels or more, '
                 f'not {tuple(x.shape)}.'
             )
-        given = x.dtype
-        if self.deployed_dtype is not None:
-            x = x.to(self.deployed_dtype)
+        if self.deployed_dtype is None:
+            return self._maps(x)
+        return tuple(out.to(x.dtype) for out in self._maps(x.to(self.deployed_dtype)))
+
+    def _maps(self, x: Tensor) -> tuple[Tensor, ...]:
         outs = []
         for i, (downsample, stage) in enumerate(
             zip(self.downsample_layers, self.stages, strict=True)
@@ -196,7 +198,7 @@ class SPANetV2(BaseModule):
             if i in self.out_indices:
                 out = getattr(self, f'norm{i}')(x) if self.output_norm else x
                 # mmcv's RoIAlign reads raw memory, whatever the strides say.
-                outs.append(out.contiguous().to(given))
+                outs.append(out.contiguous())
         return tuple(outs)
 
     def switch_to_deploy(self, dtype: torch.dtype | None = None) -> None:
@@ -207,8 +209,8 @@ class SPANetV2(BaseModule):
 
         Args:
             dtype: Half type of the folded weights and of the maps inside, such as
-                ``torch.bfloat16``: images are cast to it and outputs back, which agree to 2e-2
-                relative. None keeps the model's.
+                ``torch.bfloat16``: images are cast to it and outputs back. Each block adds the
+                type's rounding. None keeps the model's.
         """
         if self.deployed:
             return

@@ -13,7 +13,7 @@ from mmspanet.checkpoints import backbone_to_authors
 from mmspanet.errors import InputError
 from mmspanet.models import SPAM, SPAMRevision, SPANetV2, find_spanetv2
 from mmspanet.registry import MODELS
-from tests.helpers import TINY, TINY_HYBRID, assert_close, random_model
+from tests.helpers import DEVICE, TINY, TINY_HYBRID, assert_close, random_model
 from tests.oracle import Oracle
 
 pytestmark = pytest.mark.usefixtures('device')
@@ -308,3 +308,12 @@ def test_spam_gradcheck(kind):
         return torch.func.functional_call(mixer, dict(zip(names, values, strict=True)), (x,))
 
     assert torch.autograd.gradcheck(run, (x, *params))
+
+
+def test_maps_keep_the_type_that_autocast_gives():
+    """In float32 a neck would take twice the memory."""
+    model = random_model(TINY, output_norm=False)
+    image = torch.randn(1, 3, 64, 64, device=DEVICE)
+    with torch.no_grad(), torch.autocast(DEVICE, torch.bfloat16):
+        maps = model(image)[:2]  # the stages behind have residual scales, in float32
+    assert [out.dtype for out in maps] == [torch.bfloat16] * 2
