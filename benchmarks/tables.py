@@ -92,17 +92,21 @@ def size_sweep(record: Record) -> str:
 
 
 def operator_variants(record: Record) -> str:
-    """Medians in ms, a row per implementation and a column per map; the best of a step in bold."""
+    """Medians in ms, a row per implementation and a column per map; the best of a step in bold.
+
+    A cell is empty where an implementation was not timed at a map.
+    """
     medians: dict[str, dict[str, float]] = {}
     for table in record['tables']:
         for row in table['rows']:
             medians.setdefault(row['model'], {})[table['title']] = row['median']
     rows = []
     for name, by_map in medians.items():
-        alike = [other for key, other in medians.items() if key.split(': ')[0] in name]
-        row = {'ms': name}
+        step = name.split(': ')[0]
+        alike = [other for key, other in medians.items() if key.split(': ')[0] == step]
+        row = {'ms': name} | {table['title']: '' for table in record['tables']}
         for title, value in by_map.items():
-            is_best = value == min(other[title] for other in alike)
+            is_best = value == min(other[title] for other in alike if title in other)
             row[title] = f'**{1e3 * value:.1f}**' if is_best else f'{1e3 * value:.1f}'
         rows.append(row)
     return markdown(rows)

@@ -62,6 +62,21 @@ def test_small_kinds_of_layers_are_one_row():
     assert 'Split' not in rows
 
 
+def test_the_best_way_of_a_step_is_bold_at_each_map():
+    timed = {'8x8': {'P1: 1': 2e-3, 'P1: 4': 1e-3, 'P10: 1': 5e-4}, '4x4': {'P1: 1': 3e-3}}
+    rows = [
+        dict(title=title, rows=[dict(model=name, median=value) for name, value in medians.items()])
+        for title, medians in timed.items()
+    ]
+    lines = tables.operator_variants(dict(tables=rows)).splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip('|').split('|')] for line in lines]
+    assert cells == [
+        ['P1: 1', '2.0', '**3.0**'],
+        ['P1: 4', '**1.0**', ''],
+        ['P10: 1', '**0.5**', ''],
+    ]
+
+
 @pytest.mark.parametrize('arch', models.PEERS)
 def test_peers_give_maps_of_one_shape(arch):
     image = torch.randn(1, 3, 64, 96)

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from mmspanet.models.deploy import FixedSRF
 from mmspanet.models.srf import SpectralRescalingFilter
 
-# Measured with OpenVINO, see benchmarks/README.md.
-LARGEST_DENSE = 28  # points of an axis up to which it is one product
+# Measured with OpenVINO, see benchmarks/README.md: in float32 the factors are faster from 50 points
+# on, by less than the product is in bfloat16 up to 76.
+LARGEST_DENSE = 80  # points of an axis up to which it is one product
 
 
 class MatrixSpectralFilter(nn.Module):

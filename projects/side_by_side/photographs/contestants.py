@@ -94,3 +94,48 @@ PARTS = {
     'spanetv2-pure-scaled-sigmoid': everywhere('SPAMScaledSigmoid'),
     'spanetv2-pure-open-filter': everywhere('SPAMOpenFilter'),
 }
+
+SMALL = CONTESTANTS | PARTS
+
+# The sizes that the papers compare, for whoever has a GPU. Costs differ.
+FULL = {
+    'spanetv2-s18-pure': Contestant(
+        'spanetv2', dict(type='mmspanet.SPANetV2', arch='s18-pure'), (64, 128, 320, 512)
+    ),
+    'convformer-s18': Contestant(
+        'metaformer',
+        dict(
+            type='mmspanet.TimmMetaFormerMaps',
+            depths=(3, 3, 9, 3),
+            channels=(64, 128, 320, 512),
+            mixers=('SepConv',) * 4,
+        ),
+        (64, 128, 320, 512),
+    ),
+    'hornet-t-gf': Contestant(
+        'hornet',
+        dict(
+            type='mmpretrain.HorNet',
+            arch='tiny-gf',
+            out_indices=(0, 1, 2, 3),
+            gap_before_final_norm=False,
+        ),
+        (64, 128, 256, 512),
+    ),
+    'convnext-t': Contestant(
+        'convnext',
+        dict(
+            type='mmpretrain.ConvNeXt',
+            arch='tiny',
+            out_indices=(0, 1, 2, 3),
+            gap_before_final_norm=False,
+        ),
+        (96, 192, 384, 768),
+    ),
+}
+ALL = SMALL | FULL
+
+
+def models_of(data: str) -> dict[str, Contestant]:
+    """The models that a data set is for."""
+    return FULL if data.endswith('-full') else SMALL

@@ -3,7 +3,8 @@
 A run is a data set, a model, a learning rate and a seed, in a process of its own with one thread.
 When it ends, its row is appended to OUT_DIR/runs.csv and its validations to OUT_DIR/logs/; its
 checkpoint stays in work_dirs/photographs. Runs that have a row are skipped, so the same command
-goes on where it stopped; start it twice for two runs at a time.
+goes on where it stopped; start it twice for two runs at a time. Data sets named -full train
+backbones of full size, for a GPU.
 """
 
 import argparse
@@ -13,7 +14,14 @@ from mmspanet import cli
 from mmspanet.errors import InputError
 
 HERE = Path(__file__).parent
-CONFIGS = dict(nuclei='mask-rcnn_nuclei.py', camvid='upernet_camvid.py')
+CONFIGS = {
+    'nuclei': 'mask-rcnn_nuclei.py',
+    'camvid': 'upernet_camvid.py',
+    'facades': 'mask-rcnn_facades.py',
+    'nuclei-full': 'mask-rcnn_nuclei-full.py',
+    'camvid-full': 'upernet_camvid-full.py',
+    'facades-full': 'mask-rcnn_facades-full.py',
+}
 
 
 def parse_args() -> argparse.Namespace:
@@ -23,7 +31,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('data', nargs='+', choices=CONFIGS, help='data sets')
     parser.add_argument('--models', nargs='+', help='of contestants.py (default: all)')
     parser.add_argument(
-        '--rates', nargs='+', type=float, default=[1e-3], help='learning rates (default: 1e-3)'
+        '--rate', type=float, help="learning rate (default: the family's best of the sweep)"
+    )
+    parser.add_argument(
+        '--init', choices=('scratch', 'cifar10'), default='scratch', help='default: scratch'
     )
     parser.add_argument('--seeds', nargs='+', type=cli.seed, default=[0], help='default: 0')
     cli.add_out_dir_option(parser, str(HERE / 'results'))
@@ -34,25 +45,30 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from projects.side_by_side.photographs import training
-    from projects.side_by_side.photographs.contestants import CONTESTANTS, PARTS
+    from projects.side_by_side.photographs.contestants import ALL, models_of
 
-    known = CONTESTANTS | PARTS
-    unknown = set(args.models or ()) - known.keys()
+    unknown = set(args.models or ()) - ALL.keys()
     if unknown:
-        raise InputError(f'There is no model {", ".join(unknown)}: there are {", ".join(known)}.')
+        raise InputError(f'There is no model {", ".join(unknown)}: there are {", ".join(ALL)}.')
+    table, rates = args.out_dir / 'runs.csv', args.out_dir / 'rates.csv'
     wanted = [
-        training.Run(data, model, rate, seed)
+        training.Run(
+            data,
+            model,
+            args.rate or training.best_rate(rates, data, ALL[model].family),
+            seed,
+            args.init,
+        )
         for seed in args.seeds
         for data in args.data
-        for model in args.models or known
-        for rate in args.rates
+        for model in args.models or models_of(data)
     ]
     for run in wanted:
-        with training.claim(run, args.out_dir) as is_mine:
+        with training.claim(run, table) as is_mine:
             if is_mine:
                 config = HERE / 'configs' / CONFIGS[run.data]
-                cfg = training.read_config(config, run, known[run.model], args.cfg_options)
-                training.train_and_record(cfg, run, args.out_dir)
+                cfg = training.read_config(config, run, ALL[run.model], args.cfg_options)
+                training.train_and_record(cfg, run, table)
 
 
 if __name__ == '__main__':

@@ -22,11 +22,13 @@ from mmspanet.analysis.tables import append_csv, read_csv, write_csv
 from mmspanet.datasets.paths import check_data
 from mmspanet.engine import device
 from mmspanet.engine import run as runs
+from mmspanet.errors import InputError
 from mmspanet.processes import start_pool_worker
-from projects.side_by_side.photographs.contestants import Contestant
+from projects.side_by_side.photographs.contestants import ALL, Contestant
 
 CROP = (256, 256)  # pixels: what the whole models' costs are counted at
 WORK_DIRS = Path('work_dirs/photographs')
+SCRATCH = 'scratch'
 
 
 @dataclass(frozen=True)
@@ -38,17 +40,24 @@ class Run:
         model: Name of the contestant.
         rate: Learning rate.
         seed: Of weights, order and augmentation.
+        init: ``scratch``, or ``cifar10`` for the weights of :mod:`.pretrain`.
     """
 
     data: str
     model: str
     rate: float
-    seed: int
+    seed: int = 0
+    init: str = SCRATCH
 
     @property
     def name(self) -> str:
         """Of its log and its folder."""
-        return f'{self.data}_{self.model}_lr{self.rate:g}_seed{self.seed}'
+        return f'{self.data}_{self.model}_{self.init}_lr{self.rate:g}_seed{self.seed}'
+
+    @property
+    def work_dir(self) -> Path:
+        """Where its checkpoint and its predictions are."""
+        return WORK_DIRS / self.name
 
 
 class ValidationLogHook(Hook):
@@ -76,22 +85,43 @@ class ValidationLogHook(Hook):
 
 
 @contextmanager
-def claim(run: Run, folder: Path) -> Iterator[bool]:
+def claim(run: Run, table: Path) -> Iterator[bool]:
     """Hold a run for this process; False where it has a row, or another process holds it."""
-    place = folder / '.running'
+    place = WORK_DIRS / 'running'
     files.make_folder(place)
-    descriptor = files.lock(place / run.name, wait=False)
+    descriptor = files.lock(place / f'{table.stem}_{run.name}', wait=False)
     try:
-        yield descriptor is not None and not _has_row(run, folder)
+        yield descriptor is not None and run not in read_runs(table)
     finally:
         if descriptor is not None:
             os.close(descriptor)
 
 
-def _has_row(run: Run, folder: Path) -> bool:
-    path = folder / 'runs.csv'
-    wanted = {key: str(value) for key, value in asdict(run).items()}
-    return path.exists() and any(wanted.items() <= row.items() for row in read_csv(path))
+def read_runs(table: Path) -> dict[Run, dict[str, str]]:
+    """The rows of a table by their runs; none where there is no file."""
+    return {
+        Run(row['data'], row['model'], float(row['rate']), int(row['seed']), row['init']): row
+        for row in read_csv(table)
+    }
+
+
+def best_rate(table: Path, data: str, family: str) -> float:
+    """The learning rate at which a family's model was best in the sweep.
+
+    Raises:
+        InputError: If the table has no row of this family on this data set.
+    """
+    scores = {
+        run.rate: float(row['at_end'])
+        for run, row in read_runs(table).items()
+        if run.data == data and ALL[run.model].family == family
+    }
+    if not scores:
+        raise InputError(
+            f'{table} has no learning rate of {family} on {data}: run '
+            'projects.side_by_side.photographs.sweep first, or give --rate.'
+        )
+    return max(scores, key=scores.__getitem__)
 
 
 def read_config(path: Path, run: Run, model: Contestant, options: dict | None = None) -> Config:
@@ -104,16 +134,36 @@ def read_config(path: Path, run: Run, model: Contestant, options: dict | None = 
         cfg.model.auxiliary_head.in_channels = model.widths[cfg.model.auxiliary_head.in_index]
     cfg.optim_wrapper.optimizer.lr = run.rate
     cfg.randomness = dict(seed=run.seed)
-    cfg.work_dir = str(WORK_DIRS / run.name)
+    cfg.work_dir = str(run.work_dir)
+    if run.init != SCRATCH:
+        cfg.load_from = str(WORK_DIRS / run.init / f'{run.model}.pth')
     cfg.log_level = 'WARNING'
     cfg.launcher = 'none'
     cfg.default_hooks.checkpoint.update(by_epoch=True, interval=1, max_keep_ckpts=1, save_best=None)
+    for evaluator in cfg.val_evaluator:
+        if evaluator.type == 'CocoMetric':
+            evaluator.outfile_prefix = str(run.work_dir / 'predictions')
+        elif evaluator.type == 'IoUMetric':
+            evaluator.output_dir = str(run.work_dir / 'predictions')
     device.adapt_to_cpu(cfg)
     return cfg
 
 
-def train_and_record(cfg: Config, run: Run, folder: Path) -> dict[str, Any]:
+def metric_of(cfg: Config) -> str:
+    """The metric by which models are compared."""
+    return 'segm_mAP' if cfg.default_scope == 'mmdet' else 'mIoU'
+
+
+def shorten(cfg: Config, epochs: int) -> None:
+    """Train for fewer epochs, with the whole cosine, and validate at the end alone."""
+    cfg.train_cfg.update(max_epochs=epochs, val_interval=epochs)
+    cfg.param_scheduler[1].T_max = epochs
+
+
+def train_and_record(cfg: Config, run: Run, table: Path) -> dict[str, Any]:
     """Train in a new process of one thread, and write its row and its log.
+
+    The log goes to ``logs/TABLE`` beside the table.
 
     Returns:
         The row.
@@ -124,10 +174,15 @@ def train_and_record(cfg: Config, run: Run, folder: Path) -> dict[str, Any]:
     context = multiprocessing.get_context('spawn')  # a peak of memory of its own
     with ProcessPoolExecutor(1, mp_context=context, initializer=start_pool_worker) as pool:
         measured, validations = pool.submit(_train, cfg).result()
-    write_csv(folder / 'logs' / f'{run.name}.csv', validations)
+    write_csv(log_path(table, run), validations)
     row = asdict(run) | measured | around | dict(versions=versions)
-    append_csv(folder / 'runs.csv', row)
+    append_csv(table, row)
     return row
+
+
+def log_path(table: Path, run: Run) -> Path:
+    """Where a run's validations are: a row each."""
+    return table.parent / 'logs' / table.stem / f'{run.name}.csv'
 
 
 def _train(cfg: Config) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -140,7 +195,7 @@ def _train(cfg: Config) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     log = ValidationLogHook()
     runner.register_hook(log, priority='LOWEST')
     runs.train(runner)
-    metric = 'segm_mAP' if cfg.default_scope == 'mmdet' else 'mIoU'
+    metric = metric_of(cfg)
     backbone = sum(p.numel() for p in runner.model.backbone.parameters())
     measured = dict(
         epochs=runner.max_epochs,

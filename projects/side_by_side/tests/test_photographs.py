@@ -1,15 +1,21 @@
 """The study on photographs: converters of the public layouts, and contestants of equal cost."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from mmspanet.analysis.tables import append_csv
 from mmspanet.errors import InputError
-from projects.side_by_side.photographs import camvid, nuclei
+from projects.side_by_side.photographs import camvid, facades, intervals, nuclei, sweep, training
 
 mask_utils = pytest.importorskip('pycocotools.mask')
+pytest.importorskip('mmcv')
+from projects.side_by_side.photographs import boundary_iou, noise  # noqa: E402
+
 HERE = Path(__file__).parents[1] / 'photographs'
 
 
@@ -63,22 +69,212 @@ def test_nuclei(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', ['mask-rcnn_nuclei.py', 'upernet_camvid.py'])
-def test_equal_cost(name):
+@pytest.mark.parametrize('data', ['nuclei', 'camvid', 'facades'])
+def test_equal_cost(data):
     """Whole models within 5 % of each other's MACs, backbones within 15 % of the parameters."""
     pytest.importorskip('mmdet')
     pytest.importorskip('mmpretrain')
     from mmspanet.analysis.costs import count_config
-    from projects.side_by_side.photographs import backbones, training  # noqa: F401
-    from projects.side_by_side.photographs.contestants import CONTESTANTS, PARTS
+    from projects.side_by_side.photographs import backbones  # noqa: F401
+    from projects.side_by_side.photographs.contestants import SMALL
+    from projects.side_by_side.photographs.run import CONFIGS
 
     macs, params = {}, {}
-    for model, contestant in (CONTESTANTS | PARTS).items():
-        run = training.Run('any', model, 1e-3, 0)
-        cfg = training.read_config(HERE / 'configs' / name, run, contestant)
+    for model, contestant in SMALL.items():
+        run = training.Run(data, model, 1e-3)
+        cfg = training.read_config(HERE / 'configs' / CONFIGS[data], run, contestant)
         costs = {cost.name: cost for cost in count_config(cfg, training.CROP)}
         macs[model] = sum(costs[''].macs.values())
         params[model] = costs['backbone'].params
     assert max(macs.values()) < 1.05 * min(macs.values())
     ours = params['spanetv2-pure']
     assert all(abs(count / ours - 1) < 0.15 for count in params.values())
+
+
+def facade(folder):
+    polygon = [10, 20, 30, 20, 30, 60]
+    box = dict(id=5, image_id=7, category_id=3, bbox=[10, 20, 20, 40], area=400, iscrowd=0)
+    content = dict(
+        images=[dict(id=7, file_name='a.jpg', height=1280, width=960)],
+        annotations=[box | dict(segmentation=[polygon])],
+        categories=[dict(id=0, name='facade'), dict(id=3, name='facade')],
+    )
+    write(folder / 'a.jpg', np.zeros((1280, 960, 3), np.uint8))
+    (folder / '_annotations.coco.json').write_text(json.dumps(content))
+
+
+def test_facades(tmp_path):
+    source, out = tmp_path / 'repository', tmp_path / 'out'
+    for part in ('train', 'valid', 'test'):
+        facade(source / part)
+    content = facades.convert(source, out)['val']
+    assert cv2.imread(str(out / 'val/a.jpg')).shape == (640, 480, 3)
+    assert (content['images'][0]['height'], content['images'][0]['width']) == (640, 480)
+    found = content['annotations'][0]
+    assert (found['bbox'], found['area']) == ([5, 10, 10, 20], 100)
+    assert found['segmentation'] == [[5, 10, 15, 10, 15, 30]]
+    assert [category['id'] for category in content['categories']] == [3]
+    assert json.loads((out / 'val.json').read_text()) == content
+
+
+def test_facades_refuse_another_folder(tmp_path):
+    with pytest.raises(InputError, match='_annotations'):
+        facades.convert(tmp_path, tmp_path / 'out')
+
+
+def test_a_boundary_is_near_the_contour():
+    """Against SciPy's distances by the chessboard's metric, to positions outside of the mask."""
+    ndimage = pytest.importorskip('scipy.ndimage')
+    mask = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal((80, 100)), 6) > 0
+    distance = ndimage.distance_transform_cdt(np.pad(mask, 1), 'chessboard')[1:-1, 1:-1]
+    for width in (1, 2, 5):
+        expected = mask & (distance <= width)
+        assert (boundary_iou.boundary(mask, width) == expected).all()
+        assert expected.sum() < mask.sum()
+
+
+def test_boundary_iou_of_a_shifted_square():
+    """On 100 x 100 positions the boundary is three wide; void counts for nothing."""
+    truth, predicted = np.zeros((2, 100, 100), np.uint8)
+    truth[20:60, 20:60] = 1
+    predicted[22:62, 20:60] = 1
+    (_, inside), (_, union) = boundary_iou.areas(predicted, truth, 2)
+    ring = 40**2 - 34**2
+    rings = [(np.abs(np.arange(100) - 39.5 - shift) <= 20) for shift in (0, 2)]
+    inner = [(np.abs(np.arange(100) - 39.5 - shift) <= 17) for shift in (0, 2)]
+    squares = [
+        np.outer(side, rings[0]) & ~np.outer(core, inner[0])
+        for side, core in zip(rings, inner, strict=True)
+    ]
+    assert squares[0].sum() == ring
+    assert inside == (squares[0] & squares[1]).sum()
+    assert union == (squares[0] | squares[1]).sum()
+    truth[:] = 255
+    assert boundary_iou.areas(predicted, truth, 2)[1].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize('band', noise.BANDS)
+@pytest.mark.parametrize('shape', [(64, 48, 3), (31, 45, 3)])
+def test_noise_of_one_band(band, shape):
+    found = noise.band_noise(shape, band, np.random.default_rng(0))
+    assert np.sqrt((found**2).mean()) == pytest.approx(1)
+    radius = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1]))
+    power = (np.abs(np.fft.fft2(found, axes=(0, 1))) ** 2).sum(-1)
+    low, high = noise.BANDS[band]
+    inside = (radius >= low) & (radius < high)
+    assert power[inside].sum() == pytest.approx(power.sum())
+    assert power[0, 0] < 1e-12 * power.sum()
+
+
+def test_noise_is_the_same_for_every_model():
+    results = dict(img=np.full((32, 32, 3), 128, np.uint8), img_path='data/val/a.jpg')
+    first, second = (noise.BandNoise('high', 8.0)(dict(results))['img'] for _ in range(2))
+    assert (first == second).all()
+    other = noise.BandNoise('high', 8.0)(results | dict(img_path='data/val/b.jpg'))['img']
+    assert (first != other).any()
+    assert np.std(first.astype(float)) == pytest.approx(8, rel=0.02)
+
+
+def test_the_sweep_measures_on_other_images(tmp_path):
+    content = dict(
+        images=[dict(id=i) for i in range(11)],
+        annotations=[dict(id=i, image_id=i // 2) for i in range(22)],
+        categories=[dict(id=1)],
+    )
+    (tmp_path / 'train.json').write_text(json.dumps(content))
+    parts = [
+        json.loads(p.read_text())
+        for p in sweep.split_annotations(tmp_path / 'train.json', tmp_path / 'out')
+    ]
+    images = [{image['id'] for image in part['images']} for part in parts]
+    assert images[1] == {0, 5, 10}
+    assert images[0] == set(range(11)) - images[1]
+    for part, of_part in zip(parts, images, strict=True):
+        assert {a['image_id'] for a in part['annotations']} == of_part
+        assert len(part['annotations']) == 2 * len(of_part)
+
+
+def test_mean_iou_of_resampled_images():
+    generator = np.random.default_rng(0)
+    truths = list(generator.integers(0, 3, (4, 6, 5)))
+    predictions = list(generator.integers(0, 3, (4, 6, 5)))
+    truths[1][0] = 255
+    statistic = intervals.mean_iou(predictions, truths, 3)
+    chosen = [0, 1, 1]
+    truth = np.concatenate([truths[i] for i in chosen])
+    predicted = np.concatenate([predictions[i] for i in chosen])
+    known = truth != 255
+    ious = [
+        (known & (truth == c) & (predicted == c)).sum()
+        / (known & ((truth == c) | (predicted == c))).sum()
+        for c in range(3)
+    ]
+    assert statistic(np.array(chosen)) == pytest.approx(100 * np.mean(ious))
+
+
+def test_mask_ap_of_resampled_images(tmp_path):
+    """The AP of a sample in which images come twice is that of a file that has them twice."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    def box(number, image, x, score=None):
+        polygon = [x, 10, x + 20, 10, x + 20, 30, x, 30]
+        found = dict(id=number, image_id=image, category_id=1, segmentation=[polygon])
+        found |= dict(bbox=[x, 10, 20, 20], area=400, iscrowd=0)
+        return found | (dict(score=score) if score else {})
+
+    def files(sample, name):
+        images = [dict(id=i, height=64, width=64) for i, _ in enumerate(sample)]
+        truth = [box(i + 1, i, 10) for i, _ in enumerate(sample)]
+        found = [box(i + 1, i, 10 + 4 * old, 0.9 - old / 10) for i, old in enumerate(sample)]
+        content = dict(info={}, images=images, annotations=truth, categories=[dict(id=1, name='a')])
+        (tmp_path / f'{name}.json').write_text(json.dumps(content))
+        (tmp_path / f'{name}_found.json').write_text(json.dumps(found))
+        return tmp_path / f'{name}.json', tmp_path / f'{name}_found.json'
+
+    statistic = intervals.mask_ap(*files([0, 1, 2], 'all'), 100)
+    for sample in ([0, 1, 2], [1, 1, 2], [0, 0, 2]):
+        truth, found = files(sample, 'sample')
+        coco = COCO(str(truth))
+        evaluation = COCOeval(coco, coco.loadRes(str(found)), 'segm')
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+        assert statistic(np.array(sample)) == pytest.approx(100 * evaluation.stats[0])
+
+
+def test_an_interval_of_differences():
+    values = np.random.default_rng(1).normal(5, 1, 400)
+    difference, low, high = intervals.interval(
+        lambda i: values[i].mean() + 1, lambda i: values[i].mean(), 400, 200
+    )
+    assert (difference, low, high) == pytest.approx((1, 1, 1))
+    difference, low, high = intervals.interval(lambda i: values[i].mean(), lambda i: 5.0, 400, 1000)
+    half = 1.96 * values.std() / 20
+    assert (low, high) == pytest.approx((difference - half, difference + half), abs=0.02)
+
+
+def test_the_best_rate_of_a_family(tmp_path):
+    for run, score in (
+        (training.Run('nuclei', 'convformer', 5e-4), 0.2),
+        (training.Run('nuclei', 'convformer', 1e-3), 0.3),
+        (training.Run('nuclei', 'spanetv2-pure', 2e-3), 0.9),
+        (training.Run('camvid', 'convformer', 2e-3), 50.0),
+    ):
+        append_csv(tmp_path / 'rates.csv', asdict(run) | dict(at_end=score))
+    assert training.best_rate(tmp_path / 'rates.csv', 'nuclei', 'metaformer') == 1e-3
+    with pytest.raises(InputError, match='hornet'):
+        training.best_rate(tmp_path / 'rates.csv', 'nuclei', 'hornet')
+
+
+def test_a_run_is_claimed_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # work_dirs
+    table, run = tmp_path / 'runs.csv', training.Run('nuclei', 'convformer', 1e-3)
+    with training.claim(run, table) as first, training.claim(run, table) as second:
+        assert first
+        assert not second
+    append_csv(table, asdict(run) | dict(at_end=0.1))
+    with training.claim(run, table) as again:
+        assert not again
+    with training.claim(training.Run('nuclei', 'convformer', 2e-3), table) as other:
+        assert other

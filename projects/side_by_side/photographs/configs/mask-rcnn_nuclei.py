@@ -91,11 +91,15 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(
-    type='CocoMetric', ann_file=data_root + 'val.json', metric=['bbox', 'segm'],
-    # COCO's 100 detections an image would cut what an image of 375 nuclei can score.
-    proposal_nums=(100, 300, 400),
-)  # fmt: skip
+val_evaluator = [
+    dict(
+        type='CocoMetric',
+        ann_file=data_root + 'val.json',
+        metric=['bbox', 'segm'],
+        # COCO's 100 detections an image would cut what an image of 375 nuclei can score.
+        proposal_nums=(100, 300, 400),
+    )
+]
 test_evaluator = val_evaluator
 
 max_epochs = 8

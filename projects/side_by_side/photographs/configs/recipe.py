@@ -7,5 +7,11 @@ optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.999), weight_decay=0.05, fused=True),
     clip_grad=dict(max_norm=5.0),
 )
-custom_imports = dict(imports=['projects.side_by_side.photographs.backbones'])
+custom_imports = dict(
+    imports=[
+        'projects.side_by_side.photographs.backbones',
+        'projects.side_by_side.photographs.boundary_iou',
+        'projects.side_by_side.photographs.noise',
+    ]
+)
 randomness = dict(seed=0)

@@ -1,0 +1,72 @@
+"""Look inside the trained models: feature spectra, receptive fields, gains of the filters.
+
+The models are those of OUT_DIR/runs.csv with seed 0 whose checkpoint is in work_dirs/photographs;
+they are shown held-out images. Writes a picture and a table of each study to OUT_DIR/inside.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from mmspanet import cli
+
+HERE = Path(__file__).parent
+IMAGES = dict(
+    nuclei='data/nuclei/val', camvid='data/camvid/images/test', facades='data/facades/test'
+)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('data', nargs='+', choices=IMAGES, help='data sets')
+    parser.add_argument(
+        '--models',
+        nargs='+',
+        default=['spanetv2-pure', 'convformer', 'hornet-gf', 'resnet'],
+        help='of runs.csv (default: spanetv2-pure convformer hornet-gf resnet)',
+    )
+    parser.add_argument('--images', type=cli.positive_int, default=6, help='default: 6')
+    cli.add_out_dir_option(parser, str(HERE / 'results'))
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    from mmspanet.analysis.inside import studies
+    from mmspanet.analysis.subject import make_subjects
+    from projects.side_by_side.photographs import training
+    from projects.side_by_side.photographs.contestants import ALL
+    from projects.side_by_side.photographs.run import CONFIGS
+
+    for data in args.data:
+        runs = training.read_runs(args.out_dir / 'runs.csv')
+        wanted = [
+            run
+            for model in args.models
+            for run in runs
+            if (run.data, run.model, run.seed, run.init) == (data, model, 0, training.SCRATCH)
+        ]
+        with tempfile.TemporaryDirectory() as folder:
+            specs = []
+            for run in wanted:
+                cfg = training.read_config(HERE / 'configs' / CONFIGS[data], run, ALL[run.model])
+                path = f'{folder}/{run.model}.py'  # figures call a model as its config
+                cfg.dump(path)
+                specs.append(f'{path}={next(run.work_dir.glob("epoch_*.pth"))}')
+            subjects = make_subjects(specs, Path(IMAGES[data]), args.images, 'crop', 256, 0, 'cpu')
+        drawings = [
+            studies.blocks_spectra(subjects),
+            studies.receptive_fields(subjects, args.images),
+        ]
+        if 'spanetv2-pure' in args.models:
+            ours = subjects[args.models.index('spanetv2-pure')]
+            drawings.append(studies.filter_gains(ours))
+        for drawing in drawings:
+            drawing.save(args.out_dir / 'inside' / data)
+
+
+if __name__ == '__main__':
+    with cli.one_line_errors():
+        main()

@@ -1,0 +1,107 @@
+"""Test trained models on images with noise of low, middle and high frequencies.
+
+Every run of OUT_DIR/runs.csv whose checkpoint is in work_dirs/photographs is tested on part of the
+held-out images, without noise and with three bands at five strengths (noise.py). A row per test
+goes to OUT_DIR/robustness.csv; tests that have a row are skipped. The picture is
+robustness_figure.png.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmspanet import cli
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+HERE = Path(__file__).parent
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--models', nargs='+', help='default: all contestants, no parts')
+    parser.add_argument(
+        '--every',
+        type=cli.positive_int,
+        default=4,
+        help='test every n-th held-out image (default: 4)',
+    )
+    cli.add_out_dir_option(parser, str(HERE / 'results'))
+    return parser.parse_args()
+
+
+def test_part(cfg: 'Config', every: int, folder: Path) -> None:
+    """Test every n-th of the held-out images alone."""
+    dataset = cfg.val_dataloader.dataset
+    if dataset.type == 'CocoDataset':
+        content = json.loads((Path(cfg.data_root) / dataset.ann_file).read_text())
+        content['images'] = content['images'][::every]
+        kept = {image['id'] for image in content['images']}
+        content['annotations'] = [a for a in content['annotations'] if a['image_id'] in kept]
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f'every_{every}.json'
+        path.write_text(json.dumps(content))
+        dataset.ann_file = cfg.val_evaluator[0].ann_file = str(path.resolve())
+    else:
+        count = len(list((Path(cfg.data_root) / dataset.data_prefix.img_path).iterdir()))
+        dataset.indices = list(range(0, count, every))
+
+
+def score(cfg: 'Config', noise: dict[str, Any] | None) -> dict[str, float]:
+    """The metrics of a config's checkpoint on its held-out images with noise."""
+    import copy
+
+    from mmspanet.engine import run as runs
+
+    cfg = copy.deepcopy(cfg)
+    if noise:
+        cfg.val_dataloader.dataset.pipeline.insert(1, dict(type='BandNoise', **noise))
+    cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
+    return runs.test(runs.build(cfg))
+
+
+def main() -> None:
+    args = parse_args()
+    import torch
+
+    from mmspanet.analysis.plotting import save_figure
+    from mmspanet.analysis.tables import append_csv, read_csv
+    from projects.side_by_side.photographs import tables, training
+    from projects.side_by_side.photographs.contestants import ALL, CONTESTANTS
+    from projects.side_by_side.photographs.noise import BANDS, STRENGTHS
+    from projects.side_by_side.photographs.run import CONFIGS
+
+    torch.set_num_threads(1)
+    table = args.out_dir / 'robustness.csv'
+    noises = [dict(band=band, strength=s) for band in BANDS for s in STRENGTHS]
+    for run in training.read_runs(args.out_dir / 'runs.csv'):
+        checkpoint = next(iter(sorted(run.work_dir.glob('epoch_*.pth'))), None)
+        if run.model not in (args.models or CONTESTANTS) or checkpoint is None:
+            continue
+        cfg = training.read_config(HERE / 'configs' / CONFIGS[run.data], run, ALL[run.model])
+        test_part(cfg, args.every, run.work_dir)
+        cfg.load_from = str(checkpoint)
+        cfg.work_dir = str(run.work_dir / 'robustness')
+        for evaluator in cfg.val_evaluator:
+            for key in ('outfile_prefix', 'output_dir'):  # the predictions of the run stay
+                evaluator.pop(key, None)
+        done = {(row['run'], row['band'], row['strength']) for row in read_csv(table)}
+        for noise in (dict(band='none', strength=0.0), *noises):
+            if (run.name, noise['band'], str(noise['strength'])) in done:
+                continue
+            metrics = score(cfg, noise if noise['strength'] else None)
+            figures = {key.rpartition('/')[2]: value for key, value in metrics.items()}
+            value = float(figures[training.metric_of(cfg)])
+            what = dict(run=run.name, data=run.data, model=run.model, seed=run.seed)
+            append_csv(table, what | noise | dict(every=args.every, score=round(value, 4)))
+    rows = read_csv(table)
+    save_figure(tables.draw_robustness(rows), rows, args.out_dir / 'robustness_figure')
+
+
+if __name__ == '__main__':
+    with cli.one_line_errors():
+        main()

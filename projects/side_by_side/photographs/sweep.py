@@ -1,0 +1,92 @@
+"""Choose each family's learning rate by short trainings that never see the held-out images.
+
+The first model of every family trains for a quarter of the epochs at each rate, from scratch, and
+is measured on other images than the study's: one in five of the training images, or, on CamVid, its
+validation images. The rows go to OUT_DIR/rates.csv; runs that have a row are skipped.
+"""
+
+import argparse
+import json
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmspanet import cli
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+HERE = Path(__file__).parent
+RATES = (5e-4, 1e-3, 2e-3)
+
+
+def parse_args() -> argparse.Namespace:
+    from projects.side_by_side.photographs.run import CONFIGS
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('data', nargs='+', choices=CONFIGS, help='data sets')
+    cli.add_out_dir_option(parser, str(HERE / 'results'))
+    cli.add_cfg_options(parser, 'such as train_dataloader.batch_size=2')
+    return parser.parse_args()
+
+
+def split_annotations(source: Path, folder: Path) -> tuple[Path, Path]:
+    """Write one image in five of a COCO file, and the others, to files of their own.
+
+    Returns:
+        The file of the others, and that of the fifth.
+    """
+    content = json.loads(source.read_text())
+    fifth = {image['id'] for image in content['images'][::5]}
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = (folder / 'fit.json', folder / 'tune.json')
+    for path, inside in zip(paths, (False, True), strict=True):
+        part = dict(
+            images=[i for i in content['images'] if (i['id'] in fifth) is inside],
+            annotations=[a for a in content['annotations'] if (a['image_id'] in fifth) is inside],
+            categories=content['categories'],
+        )
+        path.write_text(json.dumps(part))
+    return paths
+
+
+def hold_out_training_images(cfg: 'Config', folder: Path) -> None:
+    """Measure on images of the training's own parts instead of the held-out ones."""
+    train, val = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset
+    if train.type == 'CocoDataset':
+        fit, tune = split_annotations(Path(cfg.data_root) / train.ann_file, folder)
+        train.ann_file = str(fit.resolve())
+        val.ann_file = str(tune.resolve())
+        val.data_prefix = train.data_prefix
+        cfg.val_evaluator[0].ann_file = str(tune.resolve())
+    else:
+        val.data_prefix = dict(img_path='images/val', seg_map_path='masks/val')
+
+
+def main() -> None:
+    args = parse_args()
+    from projects.side_by_side.photographs import training
+    from projects.side_by_side.photographs.contestants import models_of
+    from projects.side_by_side.photographs.run import CONFIGS
+
+    table = args.out_dir / 'rates.csv'
+    for data in args.data:
+        models = models_of(data)
+        first = {models[name].family: name for name in reversed(models)}
+        for model, rate in product(sorted(first.values()), RATES):
+            run = training.Run(data, model, rate)
+            with training.claim(run, table) as is_mine:
+                if is_mine:
+                    config = HERE / 'configs' / CONFIGS[data]
+                    cfg = training.read_config(config, run, models[model], args.cfg_options)
+                    cfg.work_dir = f'{cfg.work_dir}_sweep'
+                    hold_out_training_images(cfg, Path(cfg.work_dir))
+                    training.shorten(cfg, cfg.max_epochs // 4)
+                    training.train_and_record(cfg, run, table)
+
+
+if __name__ == '__main__':
+    with cli.one_line_errors():
+        main()

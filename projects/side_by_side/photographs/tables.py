@@ -1,0 +1,172 @@
+"""The tables and the figure of the README, from the records in results/."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from tabulate import tabulate
+
+from mmspanet.analysis import plotting
+from mmspanet.analysis.tables import read_csv
+from projects.side_by_side.photographs import noise, training
+from projects.side_by_side.photographs.training import Run
+
+OURS = 'spanetv2-pure'
+# What a data set's table shows beside the metric: a log's column and its heading.
+DETAILS = {
+    'nuclei': dict(bbox_mAP='box AP', segm_mAP_s='small', segm_mAP_m='medium', segm_mAP_l='large'),
+    'facades': dict(bbox_mAP='box AP', segm_mAP_s='small', segm_mAP_m='medium', segm_mAP_l='large'),
+    'camvid': dict(boundary_mIoU='boundary IoU'),
+}
+
+
+def results(folder: Path, data: str, init: str = training.SCRATCH) -> str:
+    """The runs of a data set in Markdown: a row per model, the best first.
+
+    Args:
+        folder: Of the records.
+        data: Name of the data set.
+        init: What the models began with.
+    """
+    table = folder / 'runs.csv'
+    runs = {
+        run: row
+        for run, row in training.read_runs(table).items()
+        if run.data == data and run.init == init
+    }
+    if not runs:
+        return 'No run yet.\n'
+    ends = {run: _percent(row['at_end'], data) for run, row in runs.items()}
+    ours = {run.seed: value for run, value in ends.items() if run.model == OURS}
+    bootstrap = {row['run']: row for row in read_csv(folder / 'intervals.csv')}
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.model, []).append(run)
+    rows = []
+    for model, group in sorted(groups.items(), key=lambda pair: -_mean(ends, pair[1])):
+        group = sorted(group, key=lambda run: run.seed)
+        first = runs[group[0]]
+        logs = [read_csv(training.log_path(table, run))[-1] for run in group]
+        best = statistics.mean(_percent(runs[run]['best'], data) for run in group)
+        row = {
+            'model': model,
+            'seeds': len(group),
+            'mIoU' if data == 'camvid' else 'mask AP': _with_range([ends[run] for run in group]),
+            'best': f'{best:.1f}',
+        }
+        for column, heading in DETAILS[data].items():
+            row[heading] = f'{statistics.mean(_percent(log[column], data) for log in logs):.1f}'
+        apart = [ends[run] - ours[run.seed] for run in group if run.seed in ours]
+        interval = bootstrap.get(group[0].name)
+        row |= {
+            f'to {OURS}': _with_range(apart) if apart and model != OURS else '',
+            '95 % over images': f'{interval["low"]} to {interval["high"]}' if interval else '',
+            'rate': f'{group[0].rate:g}',
+            'images per CPU s': first['images_per_cpu_second'],
+            'peak MiB': first['peak_memory_mib'],
+            'backbone M': first['backbone_params_m'],
+            'GMACs': f'{float(first["macs_m"]) / 1e3:.2f}',
+        }
+        rows.append(row)
+    lines = [_markdown(rows)]
+    for column in ('epochs', 'machine', 'versions'):
+        values = '; '.join(sorted({row[column] for row in runs.values()}))
+        lines.append(f'\n{column.capitalize()}: {values}.')
+    return '\n'.join(lines) + '\n'
+
+
+def rates(folder: Path) -> str:
+    """The sweep in Markdown: a row per data set and model, the chosen rate in bold."""
+    scores: dict[tuple[str, str], dict[float, float]] = {}
+    for run, row in training.read_runs(folder / 'rates.csv').items():
+        scores.setdefault((run.data, run.model), {})[run.rate] = _percent(row['at_end'], run.data)
+    if not scores:
+        return 'No run yet.\n'
+    columns = sorted({rate for by_rate in scores.values() for rate in by_rate})
+    rows = []
+    for (data, model), by_rate in scores.items():
+        row = {'data': data, 'model': model}
+        for rate in columns:
+            value = by_rate.get(rate)
+            text = '' if value is None else f'{value:.1f}'
+            row[f'{rate:g}'] = f'**{text}**' if value == max(by_rate.values()) else text
+        rows.append(row)
+    return _markdown(rows) + '\n'
+
+
+def pretraining(folder: Path) -> str:
+    """The classifiers that weights come from, in Markdown."""
+    rows = [
+        {'model': row['model'], 'epochs': row['epochs'], 'top-1 %': row['top1']}
+        for row in read_csv(folder / 'pretraining.csv')
+    ]
+    return _markdown(rows) + '\n' if rows else 'No run yet.\n'
+
+
+def draw_robustness(rows: Sequence[Mapping[str, str]]) -> Figure:
+    """What is left of the metric against the strength of noise: a row per data set.
+
+    Args:
+        rows: Of robustness.csv.
+    """
+    found = list(dict.fromkeys(row['data'] for row in rows))
+    models = list(dict.fromkeys(row['model'] for row in rows))
+    with plotting.style():
+        figure = Figure(figsize=(plotting.PAGE_WIDTH, 2.5 * len(found) + 0.8))
+        panels = figure.subplots(len(found), len(noise.BANDS), squeeze=False, sharey='row')
+        for line, data in zip(panels, found, strict=True):
+            for axes, band in zip(line, noise.BANDS, strict=True):
+                for number, model in enumerate(models):
+                    _draw_line(axes, rows, (data, band, model), number)
+                low, high = noise.BANDS[band]
+                axes.set_title(f'{data}: {low:.3g} to {min(high, 0.71):.2g} cycles per pixel')
+                axes.set_xscale('log', base=2)
+            line[0].set_ylabel('mIoU, %' if data == 'camvid' else 'mask AP, %')
+        for axes in panels[-1]:
+            axes.set_xlabel('root mean square of the noise')
+        handles, labels = panels[0][0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc='outside lower center', ncols=4)
+    return figure
+
+
+def _draw_line(
+    axes: Axes, rows: Sequence[Mapping[str, str]], key: tuple[str, str, str], number: int
+) -> None:
+    """One model's mean over seeds; the point at strength 2 is without noise."""
+    data, band, model = key
+    of_model = [row for row in rows if row['data'] == data and row['model'] == model]
+    points: dict[float, list[float]] = {}
+    for row in of_model:
+        if row['band'] in (band, 'none'):
+            place = float(row['strength']) or min(noise.STRENGTHS) / 2
+            points.setdefault(place, []).append(_percent(row['score'], data))
+    places = sorted(points)
+    axes.plot(
+        places,
+        [statistics.mean(points[place]) for place in places],
+        color=plotting.COLORS[number % len(plotting.COLORS)],
+        linestyle=('-', '--')[number // len(plotting.COLORS)],
+        marker='o',
+        label=model,
+    )
+
+
+def _percent(text: str, data: str) -> float:
+    """A metric of a record in percent: MMDetection's are shares."""
+    return float(text) if data.startswith('camvid') else 100 * float(text)
+
+
+def _mean(ends: Mapping[Run, float], group: Sequence[Run]) -> float:
+    return statistics.mean(ends[run] for run in group)
+
+
+def _with_range(values: Sequence[float]) -> str:
+    """The mean, and the range where there are several."""
+    mean = f'{statistics.mean(values):.1f}'
+    return f'{mean} ({min(values):.1f} to {max(values):.1f})' if len(values) > 1 else mean
+
+
+def _markdown(rows: Sequence[Mapping[str, object]]) -> str:
+    return tabulate(rows, headers='keys', tablefmt='github', disable_numparse=True)
