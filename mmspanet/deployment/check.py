@@ -44,6 +44,8 @@ class Report:
         skipped: Number of images that are larger than the graph.
         detections: Number of detections above :data:`SCORE`, in either.
         unmatched: Those that the other has not, up to ties.
+        padded: Those that PyTorch has not, or has in addition, where it pads images to the size of
+            the graph, as filters and norms over whole maps see the padding.
         difference: Largest difference of probabilities, on average of an image.
         before: PyTorch's metrics, in the evaluator's units.
         after: The file's.
@@ -53,6 +55,7 @@ class Report:
     skipped: int = 0
     detections: int = 0
     unmatched: int = 0
+    padded: int = 0
     difference: float = 0.0
     before: dict[str, float] = field(default_factory=dict)
     after: dict[str, float] = field(default_factory=dict)
@@ -93,6 +96,11 @@ class Report:
                 f'detections above {SCORE}: {self.detections}, of which {self.unmatched} in one '
                 'alone'
             )
+            if self.padded:
+                yield (
+                    f'padding to the size of the graph changes {self.padded} of them in PyTorch, '
+                    'too: --dynamic size leaves images as they are'
+                )
         else:
             yield f'probabilities differ by {self.difference:.1e} (mean of the worst image)'
 
@@ -172,7 +180,11 @@ def compare(
             continue
         with torch.no_grad():
             (expected,) = model.test_step(pseudo_collate([copy.deepcopy(sample)]))
-        actual = ADDERS[task](run, model, expected, image, size, report)
+        reference = expected
+        if task == 'detection' and size and tuple(image.shape[:2]) != tuple(size):
+            reference = _on_canvas(model, sample, size)
+            report.padded += _differing(expected.pred_instances, reference.pred_instances)
+        actual = ADDERS[task](run, model, reference, image, size, report)
         report.images += 1
         ids.append(expected.metainfo.get('img_id'))
         for evaluator, result in ((before, expected), (after, actual)):
@@ -251,10 +263,29 @@ def _detections(
         found.bboxes = found.bboxes / found.bboxes.new_tensor(meta['scale_factor']).repeat(2)
     reference = expected.pred_instances
     report.detections += int((reference.scores > SCORE).sum() + (found.scores > SCORE).sum())
-    report.unmatched += unmatched(reference, found) + unmatched(found, reference)
+    report.unmatched += _differing(reference, found)
     actual = expected.clone()
     actual.pred_instances = found
     return actual
+
+
+@torch.no_grad()
+def _on_canvas(model: Any, sample: dict[str, Any], size: tuple[int, int]) -> Any:
+    """What a detector finds in an image that is padded to the size of the graph, in PyTorch."""
+    preprocessor = model.data_preprocessor
+    data = preprocessor(pseudo_collate([copy.deepcopy(sample)]), False)
+    missing = [
+        side + -side % preprocessor.pad_size_divisor - own
+        for side, own in zip(size, data['inputs'].shape[2:], strict=True)
+    ]
+    images = F.pad(data['inputs'], (0, missing[1], 0, missing[0]), value=preprocessor.pad_value)
+    (found,) = model.predict(images, data['data_samples'])
+    return found
+
+
+def _differing(one: InstanceData, other: InstanceData) -> int:
+    """Number of detections that one of two results has alone, up to ties."""
+    return unmatched(one, other) + unmatched(other, one)
 
 
 def unmatched(wanted: InstanceData, given: InstanceData) -> int:

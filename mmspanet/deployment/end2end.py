@@ -363,7 +363,7 @@ def best_by_class(
     """
     batch, classes, count = scores.shape
     every = boxes.expand(-1, classes, -1, -1).flatten(1, 2)
-    labels = torch.arange(classes).repeat_interleave(count).expand(batch, -1)
+    labels = torch.arange(classes)[:, None].expand(-1, count).flatten().expand(batch, -1)
     candidates = Candidates(every, scores.flatten(1), labels, classes)
     if cfg.get('type', 'nms') == 'soft_nms' or cfg.get('class_agnostic', False):
         return candidates.best(cfg, threshold, most)

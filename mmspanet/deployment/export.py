@@ -13,7 +13,7 @@ from torch.export import Dim, ExportedProgram
 
 from mmspanet.runtime.session import open_session
 
-from . import nms
+from . import blocks, nms
 from .parts import Part
 
 OPSET = 18  # what PyTorch's exporter writes by itself
@@ -35,10 +35,16 @@ def free_sides(part: Part, dynamic: frozenset[str]) -> dict[str, dict[int, Any]]
         first = Dim('regions') if name == 'rois' else batch
         free[name] = {0: first} if 'batch' in dynamic or name == 'rois' else {}
         if 'size' in dynamic and name == 'images':
-            height = 1 if value.dtype == torch.uint8 else 2  # behind the batch or the channels
             # Not Dim(...), which refuses guards that it can not prove for all sizes.
-            free[name] |= {height: Dim.DYNAMIC, height + 1: Dim.DYNAMIC}
+            free[name] |= dict.fromkeys(_sides(value), Dim.DYNAMIC)
     return free
+
+
+def _sides(images: Tensor) -> tuple[int, int]:
+    """Where the height and the width of images are, or the numbers of their blocks."""
+    if images.ndim == 6:
+        return 1, 3
+    return (1, 2) if images.dtype == torch.uint8 else (2, 3)
 
 
 def trace(part: Part, dynamic: frozenset[str] = frozenset()) -> ExportedProgram:
@@ -63,10 +69,13 @@ def write_onnx(
     """
     import onnx
 
+    whole: Any = part.module
+    # A whole detector pads its images.
+    pads = 'size' in dynamic and 'sizes' in part.inputs and whole.normalize.divisor > 1
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter('ignore')
         program = torch.onnx.export(
-            trace(part, dynamic),
+            trace(blocks.in_blocks(part, whole.normalize.divisor) if pads else part, dynamic),
             dynamo=True,
             opset_version=OPSET,
             input_names=list(part.inputs),
@@ -76,6 +85,8 @@ def write_onnx(
         )
     assert program is not None
     model = program.model_proto
+    if pads:
+        blocks.take_images(model, whole.normalize.divisor)
     _name_sides(model, part)
     onnx.helper.set_model_props(model, notes)
     onnx.checker.check_model(model)
@@ -87,10 +98,10 @@ def _name_sides(model: Any, part: Part) -> None:
     names: dict[str, str] = {}
     for value in model.graph.input:
         if value.name == 'images':
-            height = 1 if part.inputs['images'].dtype == torch.uint8 else 2
             sides = value.type.tensor_type.shape.dim
-            for side, name in zip(sides[height : height + 2], ('height', 'width'), strict=True):
-                names |= {side.dim_param: name} if side.dim_param else {}
+            places = _sides(part.inputs['images'])
+            for place, name in zip(places, ('height', 'width'), strict=True):
+                names |= {sides[place].dim_param: name} if sides[place].dim_param else {}
     for value in (*model.graph.input, *model.graph.output):
         for side in value.type.tensor_type.shape.dim:
             counted = side.dim_param.startswith('u') and side.dim_param[1:].isdigit()

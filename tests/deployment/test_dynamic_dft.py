@@ -42,3 +42,41 @@ def test_one_graph_for_all_sizes(to, tmp_path):
     for size in ((64, 64), (75, 101), (96, 160), (65, 97), (225, 399)):
         (reference,) = parts.backbone_parts(model, size, 1)
         assert export.largest_difference(run, reference) <= export.TOLERANCE
+
+
+class Strided(nn.Module):
+    """Maps of strides 4 to 32, each by one convolution: what a detector needs of a backbone."""
+
+    def __init__(self, channels):
+        super().__init__()
+        strides = (4, 8, 16, 32)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(3, width, stride, stride)
+            for width, stride in zip(channels, strides, strict=True)
+        )
+
+    def forward(self, images):
+        return tuple(conv(images) for conv in self.convs)
+
+
+@pytest.mark.slow
+def test_one_detector_for_all_sizes(tmp_path):
+    """A whole Mask R-CNN: images of other sizes, each as MMDetection finds it."""
+    pytest.importorskip('mmdet')
+    from mmspanet.deployment import check
+    from tests.deployment.test_end2end import detections, mask_rcnn, predictions, spread_scores
+
+    model = mask_rcnn()
+    model.backbone = Strided([conv.conv.in_channels for conv in model.neck.lateral_convs])
+    spread_scores(model)
+    (part,) = parts.end2end_parts(model, (75, 101), 2)
+    path = tmp_path / 'any.onnx'
+    export.write_onnx(part, path, {}, frozenset({'batch', 'size'}))
+    run = export.open_in_runtime(path)
+    for size in ((64, 64), (75, 101), (96, 160), (65, 97), (129, 203)):
+        images = torch.randint(256, (1, *size, 3), dtype=torch.uint8)
+        sizes = torch.tensor([size])
+        mine = detections(run(dict(images=images.numpy(), sizes=sizes.numpy())), 0)
+        (expected,) = predictions(model, images, sizes)
+        assert len(mine) == len(expected) > 5
+        assert check.unmatched(expected, mine) + check.unmatched(mine, expected) == 0

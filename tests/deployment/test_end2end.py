@@ -287,3 +287,25 @@ def test_faults_of_a_report():
     assert check.Report(images=2, detections=100, unmatched=4).faults('fp32')
     assert check.Report(images=2, difference=0.1).faults('fp32')
     assert check.Report().faults('int8')
+
+
+def test_on_the_canvas_of_a_graph_as_in_a_batch():
+    """MMDetection pads the images of a batch to the largest: the same padding, the same result."""
+    from mmdet.structures import DetDataSample
+
+    model = mask_rcnn()
+    spread_scores(model)
+    torch.manual_seed(1)
+    sizes = ((64, 70), (96, 120))
+    images = [torch.randint(256, (3, *size), dtype=torch.uint8) for size in sizes]
+    samples = [
+        DetDataSample(metainfo=dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0)))
+        for size in sizes
+    ]
+    small = dict(inputs=images[0], data_samples=samples[0])
+    found = check._on_canvas(model, small, sizes[1]).pred_instances
+    with torch.no_grad():
+        together = model.test_step(dict(inputs=images, data_samples=samples))[0].pred_instances
+        alone = model.test_step({k: [v] for k, v in small.items()})[0].pred_instances
+    assert check._differing(found, together) == 0
+    assert check._differing(found, alone) > 0
