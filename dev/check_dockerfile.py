@@ -63,7 +63,10 @@ def base(folder: Path) -> Path:
 def run_line(stage: Stage, line: str) -> None:
     """Run a shell line in the stage's root."""
     script = f'cd {stage.folder} && {line}'
-    command = ['chroot', str(stage.root), 'su', '-p', '-s', '/bin/bash', stage.user, '-c', script]
+    # With a /proc of its own, as in a container, that goes with the line.
+    own_proc = ['unshare', '--mount', '--pid', '--fork', f'--mount-proc={stage.root}/proc']
+    shell = ['su', '-p', '-s', '/bin/bash', stage.user, '-c', script]
+    command = [*own_proc, 'chroot', str(stage.root), *shell]
     paths = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
     proxies = {k: v for k, v in os.environ.items() if re.search('proxy|PIP_|SSL_CERT', k, re.I)}
     environment = dict(PATH=paths, HOME='/root', LANG='C.UTF-8') | proxies | stage.environment

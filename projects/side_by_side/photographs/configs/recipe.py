@@ -2,8 +2,8 @@
 # The learning rate is set per family from the sweep (results/rates.csv).
 optim_wrapper = dict(
     type='OptimWrapper',
-    constructor='mmspanet.LayerDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(decay_rate=1.0),  # one rate for all layers; norms and biases don't decay
+    # No weight decay for one-dimensional parameters and biases, as timm's scripts do.
+    paramwise_cfg=dict(flat_decay_mult=0.0, bias_decay_mult=0.0),
     optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.999), weight_decay=0.05, fused=True),
     clip_grad=dict(max_norm=5.0),
 )
