@@ -93,7 +93,6 @@ def interval(
 def main() -> None:
     args = parse_args()
     import contextlib
-    import json
     import os
 
     import cv2
@@ -101,6 +100,7 @@ def main() -> None:
     from mmspanet.analysis.tables import write_csv
     from projects.side_by_side.photographs import training
     from projects.side_by_side.photographs.contestants import ALL
+    from projects.side_by_side.photographs.parts import image_ids
     from projects.side_by_side.photographs.run import CONFIGS
 
     def statistic(run: training.Run) -> tuple[Statistic, int] | None:
@@ -111,7 +111,7 @@ def main() -> None:
             found = run.work_dir / 'predictions.segm.json'
             if not found.is_file():
                 return None
-            images = len(json.loads(annotations.read_text())['images'])
+            images = len(image_ids(annotations))
             most = cfg.val_evaluator[0].get('proposal_nums', (100,))[-1]
             return mask_ap(annotations, found, most), images
         truths = sorted((Path(cfg.data_root) / dataset.data_prefix.seg_map_path).glob('*.png'))

@@ -7,11 +7,12 @@ robustness_figure.png.
 """
 
 import argparse
-import json
+import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmspanet import cli
+from projects.side_by_side.photographs.parts import image_ids, write_part
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -38,14 +39,10 @@ def test_part(cfg: 'Config', every: int, folder: Path) -> None:
     """Test every n-th of the held-out images alone."""
     dataset = cfg.val_dataloader.dataset
     if dataset.type == 'CocoDataset':
-        content = json.loads((Path(cfg.data_root) / dataset.ann_file).read_text())
-        content['images'] = content['images'][::every]
-        kept = {image['id'] for image in content['images']}
-        content['annotations'] = [a for a in content['annotations'] if a['image_id'] in kept]
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f'every_{every}.json'
-        path.write_text(json.dumps(content))
-        dataset.ann_file = cfg.val_evaluator[0].ann_file = str(path.resolve())
+        source = Path(cfg.data_root) / dataset.ann_file
+        path = (folder / f'every_{every}.json').resolve()
+        write_part(source, set(image_ids(source)[::every]), path)
+        dataset.ann_file = cfg.val_evaluator[0].ann_file = str(path)
     else:
         count = len(list((Path(cfg.data_root) / dataset.data_prefix.img_path).iterdir()))
         dataset.indices = list(range(0, count, every))
@@ -53,8 +50,6 @@ def test_part(cfg: 'Config', every: int, folder: Path) -> None:
 
 def score(cfg: 'Config', noise: dict[str, Any] | None) -> dict[str, float]:
     """The metrics of a config's checkpoint on its held-out images with noise."""
-    import copy
-
     from mmspanet.engine import run as runs
 
     cfg = copy.deepcopy(cfg)

@@ -6,12 +6,12 @@ validation images. The rows go to OUT_DIR/rates.csv; runs that have a row are sk
 """
 
 import argparse
-import json
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmspanet import cli
+from projects.side_by_side.photographs.parts import image_ids, write_part
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -32,35 +32,18 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def split_annotations(source: Path, folder: Path) -> tuple[Path, Path]:
-    """Write one image in five of a COCO file, and the others, to files of their own.
-
-    Returns:
-        The file of the others, and that of the fifth.
-    """
-    content = json.loads(source.read_text())
-    fifth = {image['id'] for image in content['images'][::5]}
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = (folder / 'fit.json', folder / 'tune.json')
-    for path, inside in zip(paths, (False, True), strict=True):
-        part = dict(
-            images=[i for i in content['images'] if (i['id'] in fifth) is inside],
-            annotations=[a for a in content['annotations'] if (a['image_id'] in fifth) is inside],
-            categories=content['categories'],
-        )
-        path.write_text(json.dumps(part))
-    return paths
-
-
 def hold_out_training_images(cfg: 'Config', folder: Path) -> None:
     """Measure on images of the training's own parts instead of the held-out ones."""
     train, val = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset
     if train.type == 'CocoDataset':
-        fit, tune = split_annotations(Path(cfg.data_root) / train.ann_file, folder)
-        train.ann_file = str(fit.resolve())
-        val.ann_file = str(tune.resolve())
+        source = Path(cfg.data_root) / train.ann_file
+        ids = image_ids(source)
+        fit, tune = ((folder / f'{name}.json').resolve() for name in ('fit', 'tune'))
+        write_part(source, set(ids) - set(ids[::5]), fit)
+        write_part(source, set(ids[::5]), tune)
+        train.ann_file = str(fit)
+        val.ann_file = cfg.val_evaluator[0].ann_file = str(tune)
         val.data_prefix = train.data_prefix
-        cfg.val_evaluator[0].ann_file = str(tune.resolve())
     else:
         val.data_prefix = dict(img_path='images/val', seg_map_path='masks/val')
 

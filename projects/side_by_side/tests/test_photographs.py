@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import Config
 
 from mmspanet.analysis.tables import append_csv
 from mmspanet.errors import InputError
@@ -182,14 +183,25 @@ def test_the_sweep_measures_on_other_images(tmp_path):
         categories=[dict(id=1)],
     )
     (tmp_path / 'train.json').write_text(json.dumps(content))
-    parts = [
-        json.loads(p.read_text())
-        for p in sweep.split_annotations(tmp_path / 'train.json', tmp_path / 'out')
-    ]
-    images = [{image['id'] for image in part['images']} for part in parts]
+    dataset = dict(type='CocoDataset', ann_file='train.json', data_prefix=dict(img='train/'))
+    cfg = Config(
+        dict(
+            data_root=str(tmp_path),
+            train_dataloader=dict(dataset=dataset),
+            val_dataloader=dict(dataset=dataset | dict(ann_file='val.json')),
+            val_evaluator=[dict(ann_file='val.json')],
+        )
+    )
+    sweep.hold_out_training_images(cfg, tmp_path / 'parts')
+    fit, tune = (
+        json.loads(Path(loader.dataset.ann_file).read_text())
+        for loader in (cfg.train_dataloader, cfg.val_dataloader)
+    )
+    assert cfg.val_evaluator[0].ann_file == cfg.val_dataloader.dataset.ann_file
+    images = [{image['id'] for image in part['images']} for part in (fit, tune)]
     assert images[1] == {0, 5, 10}
     assert images[0] == set(range(11)) - images[1]
-    for part, of_part in zip(parts, images, strict=True):
+    for part, of_part in zip((fit, tune), images, strict=True):
         assert {a['image_id'] for a in part['annotations']} == of_part
         assert len(part['annotations']) == 2 * len(of_part)
 

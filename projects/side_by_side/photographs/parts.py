@@ -1,0 +1,25 @@
+"""Part of a data set in COCO's layout."""
+
+import json
+from collections.abc import Container
+from pathlib import Path
+
+
+def image_ids(annotations: Path) -> list[int]:
+    """The images of an annotation file, in its order."""
+    return [image['id'] for image in json.loads(annotations.read_text())['images']]
+
+
+def write_part(annotations: Path, kept: Container[int], path: Path) -> None:
+    """Write an annotation file of some of the images.
+
+    Args:
+        annotations: The file of all.
+        kept: Images to keep, by their ids.
+        path: The new file; its folder is made.
+    """
+    content = json.loads(annotations.read_text())
+    content['images'] = [i for i in content['images'] if i['id'] in kept]
+    content['annotations'] = [a for a in content['annotations'] if a['image_id'] in kept]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
