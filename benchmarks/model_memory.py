@@ -137,9 +137,10 @@ def kept_bytes(
 def bytes_per_image(
     model: nn.Module, sample: Callable[..., Any], size: tuple[int, int], autocast: bool
 ) -> dict[str, int]:
-    """Bytes of one more image, by part of the model; UPerNet's norms refuse a batch of one."""
-    two, three = (kept_bytes(model, sample, size, images, autocast) for images in (2, 3))
-    return {part: three[part] - two[part] for part in ('backbone', 'rest')}
+    """Bytes of one more image, by part of the model."""
+    fewest = 2 if hasattr(model, 'decode_head') else 1  # UPerNet's norms refuse a batch of one
+    less, more = (kept_bytes(model, sample, size, fewest + i, autocast) for i in (0, 1))
+    return {part: more[part] - less[part] for part in ('backbone', 'rest')}
 
 
 def main() -> None:

@@ -65,8 +65,8 @@ def run_line(stage: Stage, line: str) -> None:
     script = f'cd {stage.folder} && {line}'
     # With a /proc of its own, as in a container, that goes with the line.
     own_proc = ['unshare', '--mount', '--pid', '--fork', f'--mount-proc={stage.root}/proc']
-    shell = ['su', '-p', '-s', '/bin/bash', stage.user, '-c', script]
-    command = [*own_proc, 'chroot', str(stage.root), *shell]
+    shell = ['/bin/su', '-p', '-s', '/bin/bash', stage.user, '-c', script]
+    command = [*own_proc, shutil.which('chroot') or 'chroot', str(stage.root), *shell]
     paths = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
     proxies = {k: v for k, v in os.environ.items() if re.search('proxy|PIP_|SSL_CERT', k, re.I)}
     environment = dict(PATH=paths, HOME='/root', LANG='C.UTF-8') | proxies | stage.environment
