@@ -41,6 +41,8 @@ def saved(model: nn.Module, note: Callable[[Tensor], None]) -> Iterator[None]:
     alive = []  # no storage may be freed and its address be used again
 
     def pack(x: Tensor) -> Tensor:
+        # An output of a step that its own node keeps would be a circle that nothing frees.
+        x = x.detach()
         address = x.untyped_storage()._cdata
         if address not in seen:
             seen[address] = None

@@ -152,7 +152,7 @@ def main() -> None:
     for name in track(args.models, 'models'):
         file, size, images = MODELS[name]
         model, sample = build(file)
-        gc.collect()  # the graph of the one before
+        gc.collect()  # the model before, which holds circles
         counted[name] = dict(
             size=size,
             images=images,
