@@ -51,8 +51,8 @@ def take_images(model: Any, size: int) -> None:
     for node in graph.node:
         names = ['images_in_blocks' if name == 'images' else name for name in node.input]
         node.input[:] = names
-    batch = blocks.type.tensor_type.shape.dim[0].dim_param or 1
-    shape = [batch, 'height', 'width', 3]
+    batch = blocks.type.tensor_type.shape.dim[0]
+    shape = [batch.dim_param or batch.dim_value, 'height', 'width', 3]
     images = helper.make_tensor_value_info('images', blocks.type.tensor_type.elem_type, shape)
     blocks.CopyFrom(images)
     constants = dict(one=[1], three=[3], size=[size], zeros=[0] * 5, zero=[0], ends=[size, 3])
