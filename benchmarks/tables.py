@@ -1,5 +1,6 @@
 """Markdown tables of the benchmarks' records; needs neither torch nor a model."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -38,7 +39,7 @@ def timings(tables: Sequence[Record]) -> str:
 
 def training_iteration(record: Record) -> str:
     """Median seconds of the parts of an iteration, and their shares."""
-    whole = sum(record['medians'].values())
+    whole = math.fsum(record['medians'].values())
     rows = [
         {'part': part, 'median s': f'{seconds:.3f}', 'share': f'{seconds / whole:.1%}'}
         for part, seconds in record['medians'].items()
@@ -120,7 +121,7 @@ def layer_times(record: Record) -> str:
     texts = []
     for table in record['tables']:
         graphs = table['layers']
-        totals = {name: sum(kinds.values()) for name, kinds in graphs.items()}
+        totals = {name: math.fsum(kinds.values()) for name, kinds in graphs.items()}
         sums: dict[str, dict[str, float]] = {}
         for kind in {kind: None for kinds in graphs.values() for kind in kinds}:
             of_graphs = {name: kinds.get(kind, 0.0) for name, kinds in graphs.items()}
@@ -197,7 +198,7 @@ def memory_of_a_block(record: Record) -> str:
         cells = {mixer: '' if maps is None else f'{maps:.2f}' for mixer, maps in kept.items()}
         rows.append({'kept by': f'`{part}`'} | cells)
     total = {
-        mixer: f'{sum(row["maps"] for row in block):.2f}'
+        mixer: f'{math.fsum(row["maps"] for row in block):.2f}'
         for mixer, block in record['blocks'].items()
     }
     return markdown([*rows, {'kept by': 'whole block'} | total])
