@@ -27,13 +27,11 @@ def parse_args() -> argparse.Namespace:
 def train(seed: int, table: Path) -> float:
     """The mIoU of a short training, which gets a row in the table unless it has one."""
     from projects.side_by_side.photographs import training
-    from projects.side_by_side.photographs.contestants import ALL
-    from projects.side_by_side.photographs.run import CONFIGS
 
     run = training.Run(DATA, MODEL, RATE, seed)
     with training.claim(run, table) as is_mine:
         if is_mine:
-            cfg = training.read_config(HERE / 'configs' / CONFIGS[DATA], run, ALL[MODEL])
+            cfg = training.read_config(run)
             cfg.work_dir = f'{cfg.work_dir}_short'
             training.shorten(cfg, 1)
             training.train_and_record(cfg, run, table)

@@ -9,6 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+# A data set's config in configs/, by its name.
+CONFIGS = {
+    'nuclei': 'mask-rcnn_nuclei.py',
+    'camvid': 'upernet_camvid.py',
+    'facades': 'mask-rcnn_facades.py',
+    'nuclei-full': 'mask-rcnn_nuclei-full.py',
+    'camvid-full': 'upernet_camvid-full.py',
+    'facades-full': 'mask-rcnn_facades-full.py',
+}
+
 WIDTHS = (24, 48, 96, 160)
 DEPTHS = (1, 1, 3, 1)
 
@@ -39,25 +49,32 @@ def everywhere(mixer: str, **options: Any) -> Contestant:
     return spanetv2([dict(type=mixer, **options)] * 4)
 
 
-def metaformer(mixers: Sequence[str], widths: Sequence[int]) -> Contestant:
+def metaformer(
+    mixers: Sequence[str], widths: Sequence[int], depths: Sequence[int] = DEPTHS
+) -> Contestant:
     """timm's MetaFormer."""
     backbone = dict(
-        type='mmspanet.TimmMetaFormerMaps', depths=DEPTHS, channels=tuple(widths), mixers=mixers
+        type='mmspanet.TimmMetaFormerMaps', depths=depths, channels=tuple(widths), mixers=mixers
     )
     return Contestant('metaformer', backbone, widths)
+
+
+def convolutional(family: str, kind: str, arch: Any, widths: Sequence[int]) -> Contestant:
+    """MMPretrain's HorNet or ConvNeXt, with its four maps."""
+    backbone = dict(
+        type=f'mmpretrain.{kind}',
+        arch=arch,
+        out_indices=(0, 1, 2, 3),
+        gap_before_final_norm=False,
+    )
+    return Contestant(family, backbone, widths)
 
 
 def hornet(*large: dict[str, Any]) -> Contestant:
     """MMPretrain's HorNet; the last stages have other spatial layers than the 7x7 of the first."""
     layers = [dict(type='DW', kernel_size=7)] * (4 - len(large)) + list(large)
     arch = dict(base_dim=24, depths=[1, 2, 3, 1], orders=[2, 3, 4, 5], dw_cfg=layers)
-    backbone = dict(
-        type='mmpretrain.HorNet',
-        arch=arch,
-        out_indices=(0, 1, 2, 3),
-        gap_before_final_norm=False,
-    )
-    return Contestant('hornet', backbone, (24, 48, 96, 192))
+    return convolutional('hornet', 'HorNet', arch, (24, 48, 96, 192))
 
 
 CONTESTANTS = {
@@ -68,14 +85,10 @@ CONTESTANTS = {
     # The global filter's weights are stored for crops of 256 pixels, as in HorNet-T's arch for 224.
     'hornet-gf': hornet(dict(type='GF', h=16, w=9), dict(type='GF', h=8, w=5)),
     'hornet-7x7': hornet(),
-    'convnext': Contestant(
+    'convnext': convolutional(
         'convnext',
-        dict(
-            type='mmpretrain.ConvNeXt',
-            arch=dict(depths=(2, 3, 3, 2), channels=(24, 48, 96, 184)),
-            out_indices=(0, 1, 2, 3),
-            gap_before_final_norm=False,
-        ),
+        'ConvNeXt',
+        dict(depths=(2, 3, 3, 2), channels=(24, 48, 96, 184)),
         (24, 48, 96, 184),
     ),
     'resnet': Contestant(
@@ -102,36 +115,9 @@ FULL = {
     'spanetv2-s18-pure': Contestant(
         'spanetv2', dict(type='mmspanet.SPANetV2', arch='s18-pure'), (64, 128, 320, 512)
     ),
-    'convformer-s18': Contestant(
-        'metaformer',
-        dict(
-            type='mmspanet.TimmMetaFormerMaps',
-            depths=(3, 3, 9, 3),
-            channels=(64, 128, 320, 512),
-            mixers=('SepConv',) * 4,
-        ),
-        (64, 128, 320, 512),
-    ),
-    'hornet-t-gf': Contestant(
-        'hornet',
-        dict(
-            type='mmpretrain.HorNet',
-            arch='tiny-gf',
-            out_indices=(0, 1, 2, 3),
-            gap_before_final_norm=False,
-        ),
-        (64, 128, 256, 512),
-    ),
-    'convnext-t': Contestant(
-        'convnext',
-        dict(
-            type='mmpretrain.ConvNeXt',
-            arch='tiny',
-            out_indices=(0, 1, 2, 3),
-            gap_before_final_norm=False,
-        ),
-        (96, 192, 384, 768),
-    ),
+    'convformer-s18': metaformer(('SepConv',) * 4, (64, 128, 320, 512), (3, 3, 9, 3)),
+    'hornet-t-gf': convolutional('hornet', 'HorNet', 'tiny-gf', (64, 128, 256, 512)),
+    'convnext-t': convolutional('convnext', 'ConvNeXt', 'tiny', (96, 192, 384, 768)),
 }
 ALL = SMALL | FULL
 

@@ -37,8 +37,6 @@ def main() -> None:
     from mmspanet.analysis.inside import studies
     from mmspanet.analysis.subject import make_subjects
     from projects.side_by_side.photographs import training
-    from projects.side_by_side.photographs.contestants import ALL
-    from projects.side_by_side.photographs.run import CONFIGS
 
     for data in args.data:
         runs = training.read_runs(args.out_dir / 'runs.csv')
@@ -51,7 +49,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             specs = []
             for run in wanted:
-                cfg = training.read_config(HERE / 'configs' / CONFIGS[data], run, ALL[run.model])
+                cfg = training.read_config(run)
                 path = f'{folder}/{run.model}.py'  # figures call a model as its config
                 cfg.dump(path)
                 specs.append(f'{path}={next(run.work_dir.glob("epoch_*.pth"))}')

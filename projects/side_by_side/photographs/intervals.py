@@ -93,18 +93,18 @@ def interval(
 def main() -> None:
     args = parse_args()
     import contextlib
+    import functools
     import os
 
     import cv2
 
     from mmspanet.analysis.tables import write_csv
     from projects.side_by_side.photographs import training
-    from projects.side_by_side.photographs.contestants import ALL
     from projects.side_by_side.photographs.parts import image_ids
-    from projects.side_by_side.photographs.run import CONFIGS
 
+    @functools.cache  # all runs of a seed are compared with one
     def statistic(run: training.Run) -> tuple[Statistic, int] | None:
-        cfg = training.read_config(HERE / 'configs' / CONFIGS[run.data], run, ALL[run.model])
+        cfg = training.read_config(run)
         dataset = cfg.val_dataloader.dataset
         if dataset.type == 'CocoDataset':
             annotations = Path(cfg.data_root) / dataset.ann_file
@@ -127,8 +127,10 @@ def main() -> None:
     with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere):
         for run in runs:
             other = by_place.get((run.data, args.against, run.seed, run.init))
-            ours, theirs = statistic(run), statistic(other) if other else None
-            if other in (None, run) or ours is None or theirs is None:
+            if other in (None, run):
+                continue
+            ours, theirs = statistic(run), statistic(other)
+            if ours is None or theirs is None:
                 continue
             found = interval(ours[0], theirs[0], ours[1], args.resamples)
             keys = ('difference', 'low', 'high')

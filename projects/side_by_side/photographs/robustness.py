@@ -66,9 +66,8 @@ def main() -> None:
     from mmspanet.analysis.plotting import save_figure
     from mmspanet.analysis.tables import append_csv, read_csv
     from projects.side_by_side.photographs import tables, training
-    from projects.side_by_side.photographs.contestants import ALL, CONTESTANTS
+    from projects.side_by_side.photographs.contestants import CONTESTANTS
     from projects.side_by_side.photographs.noise import BANDS, STRENGTHS
-    from projects.side_by_side.photographs.run import CONFIGS
 
     torch.set_num_threads(1)
     table = args.out_dir / 'robustness.csv'
@@ -77,13 +76,10 @@ def main() -> None:
         checkpoint = next(iter(sorted(run.work_dir.glob('epoch_*.pth'))), None)
         if run.model not in (args.models or CONTESTANTS) or checkpoint is None:
             continue
-        cfg = training.read_config(HERE / 'configs' / CONFIGS[run.data], run, ALL[run.model])
+        cfg = training.read_config(run)
         test_part(cfg, args.every, run.work_dir)
         cfg.load_from = str(checkpoint)
         cfg.work_dir = str(run.work_dir / 'robustness')
-        for evaluator in cfg.val_evaluator:
-            for key in ('outfile_prefix', 'output_dir'):  # the predictions of the run stay
-                evaluator.pop(key, None)
         done = {(row['run'], row['band'], row['strength']) for row in read_csv(table)}
         for noise in (dict(band='none', strength=0.0), *noises):
             if (run.name, noise['band'], str(noise['strength'])) in done:

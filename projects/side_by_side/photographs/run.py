@@ -12,16 +12,9 @@ from pathlib import Path
 
 from mmspanet import cli
 from mmspanet.errors import InputError
+from projects.side_by_side.photographs.contestants import ALL, CONFIGS, models_of
 
 HERE = Path(__file__).parent
-CONFIGS = {
-    'nuclei': 'mask-rcnn_nuclei.py',
-    'camvid': 'upernet_camvid.py',
-    'facades': 'mask-rcnn_facades.py',
-    'nuclei-full': 'mask-rcnn_nuclei-full.py',
-    'camvid-full': 'upernet_camvid-full.py',
-    'facades-full': 'mask-rcnn_facades-full.py',
-}
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,7 +38,6 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from projects.side_by_side.photographs import training
-    from projects.side_by_side.photographs.contestants import ALL, models_of
 
     unknown = set(args.models or ()) - ALL.keys()
     if unknown:
@@ -66,8 +58,7 @@ def main() -> None:
     for run in wanted:
         with training.claim(run, table) as is_mine:
             if is_mine:
-                config = HERE / 'configs' / CONFIGS[run.data]
-                cfg = training.read_config(config, run, ALL[run.model], args.cfg_options)
+                cfg = training.read_config(run, args.cfg_options)
                 training.train_and_record(cfg, run, table)
 
 

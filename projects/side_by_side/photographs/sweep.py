@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmspanet import cli
+from projects.side_by_side.photographs.contestants import CONFIGS, models_of
 from projects.side_by_side.photographs.parts import image_ids, write_part
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ RATES = (5e-4, 1e-3, 2e-3)
 
 
 def parse_args() -> argparse.Namespace:
-    from projects.side_by_side.photographs.run import CONFIGS
-
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -51,8 +50,6 @@ def hold_out_training_images(cfg: 'Config', folder: Path) -> None:
 def main() -> None:
     args = parse_args()
     from projects.side_by_side.photographs import training
-    from projects.side_by_side.photographs.contestants import models_of
-    from projects.side_by_side.photographs.run import CONFIGS
 
     table = args.out_dir / 'rates.csv'
     for data in args.data:
@@ -62,8 +59,7 @@ def main() -> None:
             run = training.Run(data, model, rate)
             with training.claim(run, table) as is_mine:
                 if is_mine:
-                    config = HERE / 'configs' / CONFIGS[data]
-                    cfg = training.read_config(config, run, models[model], args.cfg_options)
+                    cfg = training.read_config(run, args.cfg_options)
                     cfg.work_dir = f'{cfg.work_dir}_sweep'
                     hold_out_training_images(cfg, Path(cfg.work_dir))
                     training.shorten(cfg, cfg.max_epochs // 4)

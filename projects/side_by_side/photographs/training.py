@@ -24,11 +24,12 @@ from mmspanet.engine import device
 from mmspanet.engine import run as runs
 from mmspanet.errors import InputError
 from mmspanet.processes import start_pool_worker
-from projects.side_by_side.photographs.contestants import ALL, Contestant
+from projects.side_by_side.photographs.contestants import ALL, CONFIGS
 
 CROP = (256, 256)  # pixels: what the whole models' costs are counted at
 WORK_DIRS = Path('work_dirs/photographs')
 SCRATCH = 'scratch'
+PREDICTIONS = dict(CocoMetric='outfile_prefix', IoUMetric='output_dir')  # where metrics keep them
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,10 @@ def best_rate(table: Path, data: str, family: str) -> float:
     return max(scores, key=scores.__getitem__)
 
 
-def read_config(path: Path, run: Run, model: Contestant, options: dict | None = None) -> Config:
+def read_config(run: Run, options: dict | None = None) -> Config:
     """The data set's config with the model's backbone in it."""
-    cfg = cli.load_config(str(path), options)
+    cfg = cli.load_config(str(Path(__file__).parent / 'configs' / CONFIGS[run.data]), options)
+    model = ALL[run.model]
     cfg.model.backbone = model.backbone
     part = 'neck' if 'neck' in cfg.model else 'decode_head'
     cfg.model[part].in_channels = list(model.widths)
@@ -140,11 +142,6 @@ def read_config(path: Path, run: Run, model: Contestant, options: dict | None = 
     cfg.log_level = 'WARNING'
     cfg.launcher = 'none'
     cfg.default_hooks.checkpoint.update(by_epoch=True, interval=1, max_keep_ckpts=1, save_best=None)
-    for evaluator in cfg.val_evaluator:
-        if evaluator.type == 'CocoMetric':
-            evaluator.outfile_prefix = str(run.work_dir / 'predictions')
-        elif evaluator.type == 'IoUMetric':
-            evaluator.output_dir = str(run.work_dir / 'predictions')
     device.adapt_to_cpu(cfg)
     return cfg
 
@@ -163,12 +160,16 @@ def shorten(cfg: Config, epochs: int) -> None:
 def train_and_record(cfg: Config, run: Run, table: Path) -> dict[str, Any]:
     """Train in a new process of one thread, and write its row and its log.
 
-    The log goes to ``logs/TABLE`` beside the table.
+    The log goes to ``logs/TABLE`` beside the table; the predictions of the last validation stay in
+    the config's ``work_dir``.
 
     Returns:
         The row.
     """
     check_data(cfg, ('train', 'val'))
+    for evaluator in cfg.val_evaluator:
+        if evaluator.type in PREDICTIONS:
+            evaluator[PREDICTIONS[evaluator.type]] = f'{cfg.work_dir}/predictions'
     around = surroundings.record('timm')
     versions = ', '.join(f'{name} {number}' for name, number in around.pop('versions').items())
     context = multiprocessing.get_context('spawn')  # a peak of memory of its own

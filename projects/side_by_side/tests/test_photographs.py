@@ -17,8 +17,6 @@ mask_utils = pytest.importorskip('pycocotools.mask')
 pytest.importorskip('mmcv')
 from projects.side_by_side.photographs import boundary_iou, noise  # noqa: E402
 
-HERE = Path(__file__).parents[1] / 'photographs'
-
 
 def write(path, pixels):
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,12 +76,10 @@ def test_equal_cost(data):
     from mmspanet.analysis.costs import count_config
     from projects.side_by_side.photographs import backbones  # noqa: F401
     from projects.side_by_side.photographs.contestants import SMALL
-    from projects.side_by_side.photographs.run import CONFIGS
 
     macs, params = {}, {}
-    for model, contestant in SMALL.items():
-        run = training.Run(data, model, 1e-3)
-        cfg = training.read_config(HERE / 'configs' / CONFIGS[data], run, contestant)
+    for model in SMALL:
+        cfg = training.read_config(training.Run(data, model, 1e-3))
         costs = {cost.name: cost for cost in count_config(cfg, training.CROP)}
         macs[model] = sum(costs[''].macs.values())
         params[model] = costs['backbone'].params
