@@ -2,6 +2,7 @@
 
 import re
 import signal
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -190,6 +191,11 @@ def _ending_errors(runner: Runner, hook: _RunHook) -> Iterator[None]:
     except (InputError, Stopped):
         raise
     except Exception as error:
+        if isinstance(error, SyntaxError) and error.__context__:
+            # MMEngine formats the config at every checkpoint and calls all that comes meanwhile so.
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise error.__context__ from None
+            _name_killed_worker(error.__context__)
         _name_killed_worker(error)
         _name_unread_file(error)
         _name_label_map(error, runner.cfg)
@@ -225,15 +231,22 @@ def _name_label_map(error: Exception, cfg: Config) -> None:
         ) from error
 
 
-def _name_killed_worker(error: Exception) -> None:
+def _lost_connection_to_worker(error: BaseException) -> bool:
+    """Whether a loader lost a worker's connection: a dying worker closes it before it is gone."""
+    return isinstance(error, (ConnectionError, EOFError)) and (
+        'in pin memory thread' in str(error)
+        or any(frame.name == '_try_get_data' for frame in traceback.extract_tb(error.__traceback__))
+    )
+
+
+def _name_killed_worker(error: BaseException) -> None:
     """Raise WorkerError if PyTorch says that a worker of a data loader is no more."""
-    if not isinstance(error, RuntimeError):
-        return
     killed = re.search(r'DataLoader worker \(pid.*?\) (?:is killed by signal: ([\w ]+)|exited un)',
                        str(error))  # fmt: skip
-    if not killed:
+    is_named = isinstance(error, RuntimeError) and killed is not None
+    if not is_named and not _lost_connection_to_worker(error):
         return
-    reason = killed[1] or 'unknown'
+    reason = (killed and killed[1]) or 'unknown'
     remedy = "most likely by the system's memory limit: lower num_workers or the batch size"
     if 'Bus error' in reason:
         remedy = 'most likely for lack of shared memory: enlarge /dev/shm, or lower num_workers'
