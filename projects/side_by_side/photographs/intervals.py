@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mmspanet import cli
+from mmspanet.errors import InputError
 
 HERE = Path(__file__).parent
 Statistic = Callable[[np.ndarray], float]
@@ -138,6 +139,11 @@ def main() -> None:
                 dict(run=run.name, against=other.name, images=ours[1], resamples=args.resamples)
                 | {key: round(value, 2) for key, value in zip(keys, found, strict=True)}
             )
+    if not rows:
+        raise InputError(
+            f'No two runs of {args.out_dir}/runs.csv have predictions in {training.WORK_DIRS} to '
+            'compare: run projects.side_by_side.photographs.run first.'
+        )
     write_csv(args.out_dir / 'intervals.csv', rows)
 
 

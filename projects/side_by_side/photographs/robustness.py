@@ -2,8 +2,7 @@
 
 Every run of OUT_DIR/runs.csv whose checkpoint is in work_dirs/photographs is tested on part of the
 held-out images, without noise and with three bands at five strengths (noise.py). A row per test
-goes to OUT_DIR/robustness.csv; tests that have a row are skipped. The picture is
-robustness_figure.png.
+goes to OUT_DIR/robustness.csv; tests that have a row are skipped.
 """
 
 import argparse
@@ -63,9 +62,8 @@ def main() -> None:
     args = parse_args()
     import torch
 
-    from mmspanet.analysis.plotting import save_figure
     from mmspanet.analysis.tables import append_csv, read_csv
-    from projects.side_by_side.photographs import tables, training
+    from projects.side_by_side.photographs import training
     from projects.side_by_side.photographs.contestants import CONTESTANTS
     from projects.side_by_side.photographs.noise import BANDS, STRENGTHS
 
@@ -89,8 +87,6 @@ def main() -> None:
             value = float(figures[training.metric_of(cfg)])
             what = dict(run=run.name, data=run.data, model=run.model, seed=run.seed)
             append_csv(table, what | noise | dict(every=args.every, score=round(value, 4)))
-    rows = read_csv(table)
-    save_figure(tables.draw_robustness(rows), rows, args.out_dir / 'robustness_figure')
 
 
 if __name__ == '__main__':

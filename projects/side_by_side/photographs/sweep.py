@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mmengine.config import Config
 
 HERE = Path(__file__).parent
-RATES = (5e-4, 1e-3, 2e-3)
+RATES = (5e-4, 1e-3, 2e-3, 4e-3)
 
 
 def parse_args() -> argparse.Namespace:

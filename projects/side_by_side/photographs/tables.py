@@ -1,16 +1,13 @@
-"""The tables and the figure of the README, from the records in results/."""
+"""The tables of the README, from the records in results/."""
 
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from tabulate import tabulate
 
-from mmspanet.analysis import plotting
 from mmspanet.analysis.tables import read_csv
-from projects.side_by_side.photographs import noise, training
+from projects.side_by_side.photographs import training
 from projects.side_by_side.photographs.training import Run
 
 OURS = 'spanetv2-pure'
@@ -38,7 +35,7 @@ def results(folder: Path, data: str, init: str = training.SCRATCH) -> str:
     }
     if not runs:
         return 'No run yet.\n'
-    ends = {run: _percent(row['at_end'], data) for run, row in runs.items()}
+    ends = {run: in_percent(row['at_end'], data) for run, row in runs.items()}
     ours = {run.seed: value for run, value in ends.items() if run.model == OURS}
     bootstrap = {row['run']: row for row in read_csv(folder / 'intervals.csv')}
     groups: dict[str, list[Run]] = {}
@@ -49,7 +46,7 @@ def results(folder: Path, data: str, init: str = training.SCRATCH) -> str:
         group = sorted(group, key=lambda run: run.seed)
         first = runs[group[0]]
         logs = [read_csv(training.log_path(table, run))[-1] for run in group]
-        best = statistics.mean(_percent(runs[run]['best'], data) for run in group)
+        best = statistics.mean(in_percent(runs[run]['best'], data) for run in group)
         row = {
             'model': model,
             'seeds': len(group),
@@ -57,7 +54,7 @@ def results(folder: Path, data: str, init: str = training.SCRATCH) -> str:
             'best': f'{best:.1f}',
         }
         for column, heading in DETAILS[data].items():
-            row[heading] = f'{statistics.mean(_percent(log[column], data) for log in logs):.1f}'
+            row[heading] = f'{statistics.mean(in_percent(log[column], data) for log in logs):.1f}'
         apart = [ends[run] - ours[run.seed] for run in group if run.seed in ours]
         interval = bootstrap.get(group[0].name)
         row |= {
@@ -81,7 +78,7 @@ def rates(folder: Path) -> str:
     """The sweep in Markdown: a row per data set and model, the chosen rate in bold."""
     scores: dict[tuple[str, str], dict[float, float]] = {}
     for run, row in training.read_runs(folder / 'rates.csv').items():
-        scores.setdefault((run.data, run.model), {})[run.rate] = _percent(row['at_end'], run.data)
+        scores.setdefault((run.data, run.model), {})[run.rate] = in_percent(row['at_end'], run.data)
     if not scores:
         return 'No run yet.\n'
     columns = sorted({rate for by_rate in scores.values() for rate in by_rate})
@@ -105,55 +102,7 @@ def pretraining(folder: Path) -> str:
     return _markdown(rows) + '\n' if rows else 'No run yet.\n'
 
 
-def draw_robustness(rows: Sequence[Mapping[str, str]]) -> Figure:
-    """What is left of the metric against the strength of noise: a row per data set.
-
-    Args:
-        rows: Of robustness.csv.
-    """
-    found = list(dict.fromkeys(row['data'] for row in rows))
-    models = list(dict.fromkeys(row['model'] for row in rows))
-    with plotting.style():
-        figure = Figure(figsize=(plotting.PAGE_WIDTH, 2.5 * len(found) + 0.8))
-        panels = figure.subplots(len(found), len(noise.BANDS), squeeze=False, sharey='row')
-        for line, data in zip(panels, found, strict=True):
-            for axes, band in zip(line, noise.BANDS, strict=True):
-                for number, model in enumerate(models):
-                    _draw_line(axes, rows, (data, band, model), number)
-                low, high = noise.BANDS[band]
-                axes.set_title(f'{data}: {low:.3g} to {min(high, 0.71):.2g} cycles per pixel')
-                axes.set_xscale('log', base=2)
-            line[0].set_ylabel('mIoU, %' if data == 'camvid' else 'mask AP, %')
-        for axes in panels[-1]:
-            axes.set_xlabel('root mean square of the noise')
-        handles, labels = panels[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc='outside lower center', ncols=4)
-    return figure
-
-
-def _draw_line(
-    axes: Axes, rows: Sequence[Mapping[str, str]], key: tuple[str, str, str], number: int
-) -> None:
-    """One model's mean over seeds; the point at strength 2 is without noise."""
-    data, band, model = key
-    of_model = [row for row in rows if row['data'] == data and row['model'] == model]
-    points: dict[float, list[float]] = {}
-    for row in of_model:
-        if row['band'] in (band, 'none'):
-            place = float(row['strength']) or min(noise.STRENGTHS) / 2
-            points.setdefault(place, []).append(_percent(row['score'], data))
-    places = sorted(points)
-    axes.plot(
-        places,
-        [statistics.mean(points[place]) for place in places],
-        color=plotting.COLORS[number % len(plotting.COLORS)],
-        linestyle=('-', '--')[number // len(plotting.COLORS)],
-        marker='o',
-        label=model,
-    )
-
-
-def _percent(text: str, data: str) -> float:
+def in_percent(text: str, data: str) -> float:
     """A metric of a record in percent: MMDetection's are shares."""
     return float(text) if data.startswith('camvid') else 100 * float(text)
 

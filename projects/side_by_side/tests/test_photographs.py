@@ -11,7 +11,16 @@ from mmengine.config import Config
 
 from mmspanet.analysis.tables import append_csv
 from mmspanet.errors import InputError
-from projects.side_by_side.photographs import camvid, facades, intervals, nuclei, sweep, training
+from projects.side_by_side.photographs import (
+    camvid,
+    facades,
+    figures,
+    intervals,
+    nuclei,
+    pictures,
+    sweep,
+    training,
+)
 
 mask_utils = pytest.importorskip('pycocotools.mask')
 pytest.importorskip('mmcv')
@@ -286,3 +295,35 @@ def test_a_run_is_claimed_once(tmp_path, monkeypatch):
         assert not again
     with training.claim(training.Run('nuclei', 'convformer', 2e-3), table) as other:
         assert other
+
+
+def test_the_figure_of_the_runs(tmp_path):
+    for run, score in (
+        (training.Run('nuclei', 'spanetv2-pure', 1e-3), 0.25),
+        (training.Run('nuclei', 'spanetv2-pure', 1e-3, seed=1), 0.35),
+        (training.Run('nuclei', 'convformer', 1e-3), 0.5),
+        (training.Run('nuclei', 'convformer', 1e-3, init='cifar10'), 0.9),
+        (training.Run('camvid', 'convformer', 1e-3), 40.0),
+    ):
+        append_csv(tmp_path / 'runs.csv', asdict(run) | dict(at_end=score))
+    figure = figures.draw_runs(figures.run_rows(tmp_path / 'runs.csv'))
+    nuclei_panel, camvid_panel = figure.axes
+    assert [label.get_text() for label in nuclei_panel.get_yticklabels()] == [
+        'spanetv2-pure',
+        'convformer',
+    ]
+    dots = [(list(line.get_xdata()), list(line.get_ydata())) for line in nuclei_panel.get_lines()]
+    assert dots == [([25, 35], [0, 0]), ([50], [1])]
+    assert list(camvid_panel.get_lines()[0].get_xdata()) == [40]
+
+
+def test_predictions_are_colored():
+    labels = np.array([[0, 1, 255]], np.uint8)
+    colored = pictures.color_classes(labels, [(1, 2, 3), (200, 0, 9)])
+    assert colored.tolist() == [[[1, 2, 3], [200, 0, 9], [0, 0, 0]]]
+    image = np.full((1, 3, 3), 90, np.uint8)
+    first, second = np.array([[1, 0, 0]]), np.array([[0, 1, 0]])
+    colored = pictures.color_instances(image, [first, second])
+    assert (colored[0, 2] == 90).all()
+    assert (colored[0, 0] != colored[0, 1]).any()
+    assert (colored[0, 0] != 90).any()

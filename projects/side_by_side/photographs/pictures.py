@@ -1,0 +1,163 @@
+"""Show what trained models predict on held-out images, beside the truth.
+
+The models are those of OUT_DIR/runs.csv with seed 0 that began from scratch, by their predictions
+in work_dirs/photographs. A picture per data set goes there, too: its photographs are not ours.
+"""
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmspanet import cli
+from mmspanet.errors import InputError
+from projects.side_by_side.photographs.contestants import CONFIGS
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+HERE = Path(__file__).parent
+LEAST_SCORE = 0.5  # of an instance that is drawn
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('data', nargs='+', choices=CONFIGS, help='data sets')
+    parser.add_argument(
+        '--models',
+        nargs='+',
+        default=['spanetv2-pure', 'convformer', 'hornet-gf'],
+        help='of runs.csv (default: spanetv2-pure convformer hornet-gf)',
+    )
+    parser.add_argument('--images', type=cli.positive_int, default=6, help='default: 6')
+    cli.add_out_dir_option(parser, str(HERE / 'results'))
+    return parser.parse_args()
+
+
+def color_classes(labels: np.ndarray, palette: Iterable[Iterable[int]]) -> np.ndarray:
+    """A label map in its palette; void, 255, is black.
+
+    Args:
+        labels: (H, W), uint8.
+        palette: RGB per class.
+
+    Returns:
+        (H, W, 3), uint8.
+    """
+    colors = np.zeros((256, 3), np.uint8)
+    for number, color in enumerate(palette):
+        colors[number] = color
+    return colors[labels]
+
+
+def color_instances(image: np.ndarray, masks: Iterable[np.ndarray]) -> np.ndarray:
+    """An image in gray under its instances, each in a color of its own.
+
+    Args:
+        image: (H, W, 3), uint8.
+        masks: (H, W) each.
+
+    Returns:
+        (H, W, 3), uint8.
+    """
+    drawn = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
+    generator = np.random.default_rng(0)
+    for mask in masks:
+        inside = np.asarray(mask, bool)
+        drawn[inside] = 0.4 * drawn[inside] + 0.6 * generator.integers(64, 256, 3)
+    return drawn.astype(np.uint8)
+
+
+def segmentations(cfg: 'Config', folders: list[Path], count: int) -> list[list[np.ndarray]]:
+    """Rows of photograph, truth and each model's label map."""
+    import cv2
+
+    dataset = cfg.val_dataloader.dataset
+    images, truths = (
+        Path(cfg.data_root) / dataset.data_prefix[key] for key in ('img_path', 'seg_map_path')
+    )
+    rows = []
+    for path in _spread(sorted(images.iterdir()), count):
+        maps = [truths / f'{path.stem}.png']
+        maps += [folder / 'predictions' / f'{path.stem}.png' for folder in folders]
+        read = [cv2.imread(str(place), cv2.IMREAD_UNCHANGED) for place in maps]
+        photograph = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        palette = dataset.metainfo.palette
+        rows.append([photograph, *(color_classes(labels, palette) for labels in read)])
+    return rows
+
+
+def detections(cfg: 'Config', folders: list[Path], count: int) -> list[list[np.ndarray]]:
+    """Rows of photograph, true instances and each model's instances."""
+    import contextlib
+    import os
+
+    import cv2
+    from pycocotools.coco import COCO
+
+    dataset = cfg.val_dataloader.dataset
+    with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere):
+        truth = COCO(str(Path(cfg.data_root) / dataset.ann_file))
+        found = [truth.loadRes(str(folder / 'predictions.segm.json')) for folder in folders]
+    rows = []
+    for number in _spread(sorted(truth.imgs), count):
+        name = truth.imgs[number]['file_name']
+        photograph = cv2.imread(str(Path(cfg.data_root) / dataset.data_prefix.img / name))
+        photograph = cv2.cvtColor(photograph, cv2.COLOR_BGR2RGB)
+        row = [photograph]
+        for annotations in (truth, *found):
+            kept = [
+                annotations.annToMask(one)
+                for one in annotations.imgToAnns[number]
+                if one.get('score', 1) >= LEAST_SCORE
+            ]
+            row.append(color_instances(photograph, kept))
+        rows.append(row)
+    return rows
+
+
+def _spread(items: list[Any], count: int) -> list[Any]:
+    """So many of the items, evenly spaced."""
+    return items[:: max(1, len(items) // count)][:count]
+
+
+def main() -> None:
+    args = parse_args()
+    from matplotlib.figure import Figure
+
+    from mmspanet.analysis import plotting
+    from projects.side_by_side.photographs import training
+
+    by_name = {
+        (run.data, run.model): run
+        for run in training.read_runs(args.out_dir / 'runs.csv')
+        if run.seed == 0 and run.init == training.SCRATCH
+    }
+    for data in args.data:
+        lacking = [model for model in args.models if (data, model) not in by_name]
+        if lacking:
+            raise InputError(f'{args.out_dir}/runs.csv has no {", ".join(lacking)} on {data}.')
+        runs = [by_name[data, model] for model in args.models]
+        cfg = training.read_config(runs[0])
+        draw = detections if cfg.default_scope == 'mmdet' else segmentations
+        rows = draw(cfg, [run.work_dir for run in runs], args.images)
+        titles = ['photograph', 'truth', *args.models]
+        with plotting.style():
+            figure = Figure(figsize=(2.4 * len(titles), 2 * len(rows)))
+            panels = figure.subplots(len(rows), len(titles), squeeze=False)
+            for line, pictures in zip(panels, rows, strict=True):
+                for axes, picture in zip(line, pictures, strict=True):
+                    axes.imshow(picture)
+                    axes.set_axis_off()
+            for axes, title in zip(panels[0], titles, strict=True):
+                axes.set_title(title)
+            figure.savefig(training.WORK_DIRS / f'{data}.png')
+
+
+if __name__ == '__main__':
+    with cli.one_line_errors():
+        main()
