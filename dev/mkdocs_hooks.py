@@ -23,6 +23,7 @@ PAGES = {
     'benchmarks/README.md': 'benchmarks.md',
     'leaderboard/README.md': 'leaderboard.md',
     'projects/side_by_side/README.md': 'projects/side_by_side.md',
+    'projects/side_by_side/photographs/README.md': 'projects/photographs.md',
     'projects/shape_bias/README.md': 'projects/shape_bias.md',
     'configs/det/README.md': 'configs/det.md',
     'configs/seg/README.md': 'configs/seg.md',
