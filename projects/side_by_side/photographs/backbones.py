@@ -1,6 +1,6 @@
 """Backbones of this study alone: the peers' with the four maps that detectors and segmentors take.
 
-Every map is normed by a LayerNorm of its own, as SPANetV2's are; ResNet's end in a BatchNorm.
+Every map is normed by a LayerNorm of its own, as SPANetV2's are; ResNet's end in a ReLU.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,8 @@ class TimmMetaFormerMaps(TimmMetaFormer):
         maps = []
         for stage, norm in zip(self.stages, self.norms, strict=True):
             x = stage(x)
-            maps.append(norm(x))
+            # mmcv's RoIAlign reads memory as NCHW; timm's norm leaves it channels-last.
+            maps.append(norm(x).contiguous())
         return tuple(maps)
 
 

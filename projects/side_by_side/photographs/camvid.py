@@ -5,7 +5,6 @@ testannot/. Writes OUT/images/{train,val,test} and OUT/masks/{train,val,test}, w
 """
 
 import argparse
-import shutil
 from pathlib import Path
 
 import cv2
@@ -39,7 +38,7 @@ def folders(source: Path, part: str) -> tuple[Path, Path]:
 
 
 def convert(source: Path, out: Path) -> dict[str, int]:
-    """Copy images and write label maps; the number of images by part."""
+    """Write images and label maps as PNG; the number of images by part."""
     counts = {}
     for part in PARTS:
         images, masks = folders(source, part)
@@ -50,7 +49,8 @@ def convert(source: Path, out: Path) -> dict[str, int]:
             labels = cv2.imread(str(masks / f'{path.stem}.png'), cv2.IMREAD_UNCHANGED)
             if labels is None or labels.ndim != 2 or labels.max() > VOID:
                 raise InputError(f'{masks / path.stem}.png is no map of the classes 0 to {VOID}.')
-            shutil.copyfile(path, out / 'images' / part / path.name)
+            pixels = cv2.imread(str(path))
+            cv2.imwrite(str(out / 'images' / part / f'{path.stem}.png'), pixels)
             mapped = np.where(labels == VOID, 255, labels).astype(np.uint8)
             cv2.imwrite(str(out / 'masks' / part / f'{path.stem}.png'), mapped)
         counts[part] = len(paths)

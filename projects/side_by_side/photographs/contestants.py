@@ -2,7 +2,7 @@
 
 All cost the same: whole models within 5 % of each other's MACs, backbones within 15 % of SPANetV2's
 parameters (projects/side_by_side/tests/test_photographs.py). Widths and depths were chosen for
-that alone. Weights start as each class starts them.
+that alone. Weights start as each class starts them, HorNet's as MMPretrain's configs do.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,9 @@ CONFIGS = {
     'camvid-full': 'upernet_camvid-full.py',
     'facades-full': 'mask-rcnn_facades-full.py',
 }
+
+# Learning rates of the sweep.
+RATES = (5e-4, 1e-3, 2e-3, 4e-3)
 
 WIDTHS = (24, 48, 96, 160)
 DEPTHS = (1, 1, 3, 1)
@@ -59,13 +62,16 @@ def metaformer(
     return Contestant('metaformer', backbone, widths)
 
 
-def convolutional(family: str, kind: str, arch: Any, widths: Sequence[int]) -> Contestant:
+def convolutional(
+    family: str, kind: str, arch: Any, widths: Sequence[int], **options: Any
+) -> Contestant:
     """MMPretrain's HorNet or ConvNeXt, with its four maps."""
     backbone = dict(
         type=f'mmpretrain.{kind}',
         arch=arch,
         out_indices=(0, 1, 2, 3),
         gap_before_final_norm=False,
+        **options,
     )
     return Contestant(family, backbone, widths)
 
@@ -74,7 +80,8 @@ def hornet(*large: dict[str, Any]) -> Contestant:
     """MMPretrain's HorNet; the last stages have other spatial layers than the 7x7 of the first."""
     layers = [dict(type='DW', kernel_size=7)] * (4 - len(large)) + list(large)
     arch = dict(base_dim=24, depths=[1, 2, 3, 1], orders=[2, 3, 4, 5], dw_cfg=layers)
-    return convolutional('hornet', 'HorNet', arch, (24, 48, 96, 192))
+    start = dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.0)
+    return convolutional('hornet', 'HorNet', arch, (24, 48, 96, 192), init_cfg=[start])
 
 
 CONTESTANTS = {

@@ -40,27 +40,26 @@ def main() -> None:
 
     for data in args.data:
         runs = training.read_runs(args.out_dir / 'runs.csv')
-        wanted = [
-            run
+        wanted = {
+            run.model: (run, row)
             for model in args.models
-            for run in runs
+            for run, row in runs.items()
             if (run.data, run.model, run.seed, run.init) == (data, model, 0, training.SCRATCH)
-        ]
+        }
         with tempfile.TemporaryDirectory() as folder:
             specs = []
-            for run in wanted:
+            for run, row in wanted.values():
                 cfg = training.read_config(run)
                 path = f'{folder}/{run.model}.py'  # figures call a model as its config
                 cfg.dump(path)
-                specs.append(f'{path}={next(run.work_dir.glob("epoch_*.pth"))}')
+                specs.append(f'{path}={training.checkpoint_of(run, row)}')
             subjects = make_subjects(specs, Path(IMAGES[data]), args.images, 'crop', 256, 0, 'cpu')
         drawings = [
             studies.blocks_spectra(subjects),
             studies.receptive_fields(subjects, args.images),
         ]
-        if 'spanetv2-pure' in args.models:
-            ours = subjects[args.models.index('spanetv2-pure')]
-            drawings.append(studies.filter_gains(ours))
+        if 'spanetv2-pure' in wanted:
+            drawings.append(studies.filter_gains(subjects[list(wanted).index('spanetv2-pure')]))
         for drawing in drawings:
             drawing.save(args.out_dir / 'inside' / data)
 

@@ -30,7 +30,8 @@ class BandNoise(BaseTransform):
 
     Args:
         band: Key of :data:`BANDS`.
-        strength: Root mean square of the noise before values are clipped to 0 to 255.
+        strength: Root mean square of the noise. Values are not clipped: dark images would lose
+            half of it, and what is left would have other frequencies.
     """
 
     def __init__(self, band: str, strength: float) -> None:
@@ -38,11 +39,10 @@ class BandNoise(BaseTransform):
         self.strength = strength
 
     def transform(self, results: dict) -> dict:
-        """Change ``results['img']``, (H, W, 3) uint8; ``img_path`` seeds the noise."""
+        """Change ``results['img']``, (H, W, 3), to float32; ``img_path`` seeds the noise."""
         image = results['img']
         name = results['img_path'].rpartition('/')[2]
         generator = np.random.default_rng(zlib.crc32(name.encode()))
         noise = band_noise(image.shape, self.band, generator)
-        noisy = np.rint(image + self.strength * noise).clip(0, 255)
-        results['img'] = noisy.astype(np.uint8)
+        results['img'] = (image + self.strength * noise).astype(np.float32)
         return results

@@ -1,8 +1,8 @@
 """Test trained models on images with noise of low, middle and high frequencies.
 
-Every run of OUT_DIR/runs.csv whose checkpoint is in work_dirs/photographs is tested on part of the
-held-out images, without noise and with three bands at five strengths (noise.py). A row per test
-goes to OUT_DIR/robustness.csv; tests that have a row are skipped.
+Every run from scratch of OUT_DIR/runs.csv whose checkpoint is in work_dirs/photographs is tested on
+part of the held-out images, without noise and with three bands at five strengths (noise.py). A row
+per test goes to OUT_DIR/robustness.csv; tests that have a row are skipped.
 """
 
 import argparse
@@ -53,7 +53,8 @@ def score(cfg: 'Config', noise: dict[str, Any] | None) -> dict[str, float]:
 
     cfg = copy.deepcopy(cfg)
     if noise:
-        cfg.val_dataloader.dataset.pipeline.insert(1, dict(type='BandNoise', **noise))
+        # Behind all that resizes: its frequencies are those that the model sees.
+        cfg.val_dataloader.dataset.pipeline.insert(-1, dict(type='BandNoise', **noise))
     cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
     return runs.test(runs.build(cfg))
 
@@ -70,17 +71,21 @@ def main() -> None:
     torch.set_num_threads(1)
     table = args.out_dir / 'robustness.csv'
     noises = [dict(band=band, strength=s) for band in BANDS for s in STRENGTHS]
-    for run in training.read_runs(args.out_dir / 'runs.csv'):
-        checkpoint = next(iter(sorted(run.work_dir.glob('epoch_*.pth'))), None)
-        if run.model not in (args.models or CONTESTANTS) or checkpoint is None:
+    for run, row in training.read_runs(args.out_dir / 'runs.csv').items():
+        checkpoint = training.checkpoint_of(run, row)
+        if (
+            run.model not in (args.models or CONTESTANTS)
+            or run.init != training.SCRATCH
+            or not checkpoint.is_file()
+        ):
             continue
         cfg = training.read_config(run)
         test_part(cfg, args.every, run.work_dir)
         cfg.load_from = str(checkpoint)
         cfg.work_dir = str(run.work_dir / 'robustness')
-        done = {(row['run'], row['band'], row['strength']) for row in read_csv(table)}
+        done = {(row['run'], row['band'], row['strength'], row['every']) for row in read_csv(table)}
         for noise in (dict(band='none', strength=0.0), *noises):
-            if (run.name, noise['band'], str(noise['strength'])) in done:
+            if (run.name, noise['band'], str(noise['strength']), str(args.every)) in done:
                 continue
             metrics = score(cfg, noise if noise['strength'] else None)
             figures = {key.rpartition('/')[2]: value for key, value in metrics.items()}

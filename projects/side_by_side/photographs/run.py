@@ -31,7 +31,6 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--seeds', nargs='+', type=cli.seed, default=[0], help='default: 0')
     cli.add_out_dir_option(parser, str(HERE / 'results'))
-    cli.add_cfg_options(parser, 'such as train_cfg.max_epochs=1')
     return parser.parse_args()
 
 
@@ -58,7 +57,7 @@ def main() -> None:
     for run in wanted:
         with training.claim(run, table) as is_mine:
             if is_mine:
-                cfg = training.read_config(run, args.cfg_options)
+                cfg = training.read_config(run)
                 training.train_and_record(cfg, run, table)
 
 

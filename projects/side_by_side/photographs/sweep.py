@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmspanet import cli
-from projects.side_by_side.photographs.contestants import CONFIGS, models_of
+from projects.side_by_side.photographs.contestants import CONFIGS, RATES, models_of
 from projects.side_by_side.photographs.parts import image_ids, write_part
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 
 HERE = Path(__file__).parent
-RATES = (5e-4, 1e-3, 2e-3, 4e-3)
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,7 +26,6 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('data', nargs='+', choices=CONFIGS, help='data sets')
     cli.add_out_dir_option(parser, str(HERE / 'results'))
-    cli.add_cfg_options(parser, 'such as train_dataloader.batch_size=2')
     return parser.parse_args()
 
 
@@ -59,9 +57,9 @@ def main() -> None:
             run = training.Run(data, model, rate)
             with training.claim(run, table) as is_mine:
                 if is_mine:
-                    cfg = training.read_config(run, args.cfg_options)
+                    cfg = training.read_config(run)
                     cfg.work_dir = f'{cfg.work_dir}_sweep'
-                    hold_out_training_images(cfg, Path(cfg.work_dir))
+                    hold_out_training_images(cfg, Path(f'{cfg.work_dir}_parts'))
                     training.shorten(cfg, cfg.max_epochs // 4)
                     training.train_and_record(cfg, run, table)
 

@@ -3,8 +3,9 @@
 import multiprocessing
 import os
 import resource
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -22,14 +23,17 @@ from mmspanet.analysis.tables import append_csv, read_csv, write_csv
 from mmspanet.datasets.paths import check_data
 from mmspanet.engine import device
 from mmspanet.engine import run as runs
-from mmspanet.errors import InputError
+from mmspanet.errors import DivergedError, InputError
 from mmspanet.processes import start_pool_worker
-from projects.side_by_side.photographs.contestants import ALL, CONFIGS
+from projects.side_by_side.photographs.contestants import ALL, CONFIGS, RATES
 
 CROP = (256, 256)  # pixels: what the whole models' costs are counted at
 WORK_DIRS = Path('work_dirs/photographs')
 SCRATCH = 'scratch'
-PREDICTIONS = dict(CocoMetric='outfile_prefix', IoUMetric='output_dir')  # where metrics keep them
+# Where metrics keep what is predicted.
+PREDICTIONS = dict(
+    CocoMetric='outfile_prefix', CrowdedCocoMetric='outfile_prefix', IoUMetric='output_dir'
+)
 
 
 @dataclass(frozen=True)
@@ -110,24 +114,25 @@ def best_rate(table: Path, data: str, family: str) -> float:
     """The learning rate at which a family's model was best in the sweep.
 
     Raises:
-        InputError: If the table has no row of this family on this data set.
+        InputError: If the table lacks a rate of this family on this data set.
     """
     scores = {
         run.rate: float(row['at_end'])
         for run, row in read_runs(table).items()
         if run.data == data and ALL[run.model].family == family
     }
-    if not scores:
+    lacking = ', '.join(f'{rate:g}' for rate in RATES if rate not in scores)
+    if lacking:
         raise InputError(
-            f'{table} has no learning rate of {family} on {data}: run '
+            f'{table} has no run of {family} on {data} at {lacking}: run '
             'projects.side_by_side.photographs.sweep first, or give --rate.'
         )
-    return max(scores, key=scores.__getitem__)
+    return max(sorted(scores), key=scores.__getitem__)
 
 
-def read_config(run: Run, options: dict | None = None) -> Config:
+def read_config(run: Run) -> Config:
     """The data set's config with the model's backbone in it."""
-    cfg = cli.load_config(str(Path(__file__).parent / 'configs' / CONFIGS[run.data]), options)
+    cfg = cli.load_config(str(Path(__file__).parent / 'configs' / CONFIGS[run.data]))
     model = ALL[run.model]
     cfg.model.backbone = model.backbone
     part = 'neck' if 'neck' in cfg.model else 'decode_head'
@@ -144,6 +149,11 @@ def read_config(run: Run, options: dict | None = None) -> Config:
     cfg.default_hooks.checkpoint.update(by_epoch=True, interval=1, max_keep_ckpts=1, save_best=None)
     device.adapt_to_cpu(cfg)
     return cfg
+
+
+def checkpoint_of(run: Run, row: Mapping[str, str]) -> Path:
+    """Where the weights of a run are, by its row."""
+    return run.work_dir / f'epoch_{row["epochs"]}.pth'
 
 
 def metric_of(cfg: Config) -> str:
@@ -167,6 +177,7 @@ def train_and_record(cfg: Config, run: Run, table: Path) -> dict[str, Any]:
         The row.
     """
     check_data(cfg, ('train', 'val'))
+    shutil.rmtree(cfg.work_dir, ignore_errors=True)  # of a run that was killed
     for evaluator in cfg.val_evaluator:
         if evaluator.type in PREDICTIONS:
             evaluator[PREDICTIONS[evaluator.type]] = f'{cfg.work_dir}/predictions'
@@ -187,7 +198,7 @@ def log_path(table: Path, run: Run) -> Path:
 
 
 def _train(cfg: Config) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Train in this process, which does nothing else."""
+    """Train in this process, which does nothing else. A training that diverges scores 0."""
     torch.set_num_threads(1)
     import_modules_from_strings(**cfg.custom_imports)
     start = time.monotonic()
@@ -195,8 +206,11 @@ def _train(cfg: Config) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     runner = runs.build(cfg)
     log = ValidationLogHook()
     runner.register_hook(log, priority='LOWEST')
-    runs.train(runner)
     metric = metric_of(cfg)
+    try:
+        runs.train(runner)
+    except DivergedError:
+        log.rows.append(dict(epoch=runner.epoch) | {metric: 0.0})
     backbone = sum(p.numel() for p in runner.model.backbone.parameters())
     measured = dict(
         epochs=runner.max_epochs,
