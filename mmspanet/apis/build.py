@@ -27,8 +27,10 @@ def build_model(cfg: Config) -> Any:
     """
     init_default_scope(cfg.default_scope)
     settings = copy.deepcopy(cfg.model)
-    if (settings.backbone.get('init_cfg') or {}).get('type') == 'Pretrained':
-        settings.backbone.init_cfg = None
+    if starts := settings.backbone.get('init_cfg'):
+        starts = starts if isinstance(starts, list) else [starts]
+        kept = [start for start in starts if start.type != 'Pretrained']
+        settings.backbone.init_cfg = kept or None
     replace_sync_bn(settings)
     if 'data_preprocessor' in cfg:
         settings.setdefault('data_preprocessor', cfg.data_preprocessor)

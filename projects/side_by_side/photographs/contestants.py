@@ -19,7 +19,7 @@ CONFIGS = {
     'facades-full': 'mask-rcnn_facades-full.py',
 }
 
-# Learning rates of the sweep.
+# Learning rates that a sweep begins with.
 RATES = (5e-4, 1e-3, 2e-3, 4e-3)
 
 WIDTHS = (24, 48, 96, 160)

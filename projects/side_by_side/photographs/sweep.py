@@ -1,17 +1,17 @@
 """Choose each family's learning rate by short trainings that never see the held-out images.
 
-The first model of every family trains for a quarter of the epochs at each rate, from scratch, and
-is measured on other images than the study's: one in five of the training images, or, on CamVid, its
-validation images. The rows go to OUT_DIR/rates.csv; runs that have a row are skipped.
+The first model of every family trains for a quarter of the epochs at each rate, from scratch; where
+the highest rate is the best, its double follows. It is measured on other images than the study's:
+one in five of the training images, or, on CamVid, its validation images. The rows go to
+OUT_DIR/rates.csv; runs that have a row are skipped.
 """
 
 import argparse
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmspanet import cli
-from projects.side_by_side.photographs.contestants import CONFIGS, RATES, models_of
+from projects.side_by_side.photographs.contestants import CONFIGS, models_of
 from projects.side_by_side.photographs.parts import image_ids, write_part
 
 if TYPE_CHECKING:
@@ -53,15 +53,20 @@ def main() -> None:
     for data in args.data:
         models = models_of(data)
         first = {models[name].family: name for name in reversed(models)}
-        for model, rate in product(sorted(first.values()), RATES):
-            run = training.Run(data, model, rate)
-            with training.claim(run, table) as is_mine:
-                if is_mine:
-                    cfg = training.read_config(run)
-                    cfg.work_dir = f'{cfg.work_dir}_sweep'
-                    hold_out_training_images(cfg, Path(f'{cfg.work_dir}_parts'))
-                    training.shorten(cfg, cfg.max_epochs // 4)
-                    training.train_and_record(cfg, run, table)
+        for family, model in sorted(first.items()):
+            tried = set()
+            while rates := (
+                set(training.rates_to_sweep(training.sweep_scores(table, data, family))) - tried
+            ):
+                tried.add(min(rates))
+                run = training.Run(data, model, min(rates))
+                with training.claim(run, table) as is_mine:
+                    if is_mine:
+                        cfg = training.read_config(run)
+                        cfg.work_dir = f'{cfg.work_dir}_sweep'
+                        hold_out_training_images(cfg, Path(f'{cfg.work_dir}_parts'))
+                        training.shorten(cfg, cfg.max_epochs // 4)
+                        training.train_and_record(cfg, run, table)
 
 
 if __name__ == '__main__':

@@ -110,23 +110,40 @@ def read_runs(table: Path) -> dict[Run, dict[str, str]]:
     }
 
 
+def sweep_scores(table: Path, data: str, family: str) -> dict[float, float]:
+    """What a family's model reached in the sweep at each learning rate."""
+    return {
+        run.rate: float(row['at_end'])
+        for run, row in read_runs(table).items()
+        if run.data == data and ALL[run.model].family == family
+    }
+
+
+def rates_to_sweep(scores: Mapping[float, float]) -> list[float]:
+    """The rates of a sweep: :data:`RATES`, then the double as long as the highest is the best."""
+    rates = list(RATES)
+    while all(rate in scores for rate in rates) and _best(scores) == rates[-1]:
+        rates.append(2 * rates[-1])
+    return rates
+
+
 def best_rate(table: Path, data: str, family: str) -> float:
     """The learning rate at which a family's model was best in the sweep.
 
     Raises:
         InputError: If the table lacks a rate of this family on this data set.
     """
-    scores = {
-        run.rate: float(row['at_end'])
-        for run, row in read_runs(table).items()
-        if run.data == data and ALL[run.model].family == family
-    }
-    lacking = ', '.join(f'{rate:g}' for rate in RATES if rate not in scores)
+    scores = sweep_scores(table, data, family)
+    lacking = ', '.join(f'{rate:g}' for rate in rates_to_sweep(scores) if rate not in scores)
     if lacking:
         raise InputError(
             f'{table} has no run of {family} on {data} at {lacking}: run '
             'projects.side_by_side.photographs.sweep first, or give --rate.'
         )
+    return _best(scores)
+
+
+def _best(scores: Mapping[float, float]) -> float:
     return max(sorted(scores), key=scores.__getitem__)
 
 

@@ -291,6 +291,16 @@ def test_blocks_of_neighbors():
     assert (low, high) == pytest.approx((difference - half, difference + half), abs=0.02)
 
 
+def test_a_sweep_ends_where_the_highest_rate_is_not_the_best():
+    scores = dict.fromkeys(RATES, 1.0)
+    assert training.rates_to_sweep({}) == list(RATES)
+    assert training.rates_to_sweep(scores) == list(RATES)
+    scores[RATES[-1]] = 2.0
+    assert training.rates_to_sweep(scores) == [*RATES, 2 * RATES[-1]]
+    scores[2 * RATES[-1]] = 1.5
+    assert training.rates_to_sweep(scores) == [*RATES, 2 * RATES[-1]]
+
+
 def test_the_best_rate_of_a_family(tmp_path):
     scores = dict(zip(RATES, (0.2, 0.3, 0.3, 0.1), strict=True))
     for run, score in (
