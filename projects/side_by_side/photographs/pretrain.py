@@ -52,7 +52,8 @@ def main() -> None:
             args.out_dir / 'pretraining.csv',
             dict(model=model, epochs=runner.max_epochs, top1=round(float(top1), 2)),
         )
-        shutil.copyfile(next((folder / model).glob('epoch_*.pth')), folder / f'{model}.pth')
+        last = folder / model / f'epoch_{runner.max_epochs}.pth'
+        shutil.copyfile(last, folder / f'{model}.pth')
 
 
 if __name__ == '__main__':
