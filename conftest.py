@@ -23,7 +23,7 @@ from mmspanet.checkpoints.safe import release_process
 from tests.helpers import DEVICE
 
 # Examples follow from the test's name, so that a failure can be had again.
-settings.register_profile('repeatable', derandomize=True, database=None)
+settings.register_profile('repeatable', derandomize=True, database=None, deadline=None)
 settings.load_profile('repeatable')
 
 

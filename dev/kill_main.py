@@ -118,7 +118,7 @@ def kill(folder: Path, number: signal.Signals, chance: random.Random, seen: Coun
     # Before Python has read our handler, SIGTERM ends it without a word.
     if status not in expected or (number == signal.SIGKILL and status != -number):
         raise SystemExit(f'error: the training ended with {status}, see {log}.')
-    if 'Traceback' in text:
+    if 'train.py", line' in text:  # a worker may end in a traceback of its own
         raise SystemExit(f'error: the training ended with a traceback, see {log}.')
     moment = 'while they trained' if 'Epoch(train)' in text else 'before the first iteration'
     seen[f'killed by {number.name}'] += 1

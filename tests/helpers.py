@@ -22,6 +22,14 @@ TINY_HYBRID = TINY | dict(mixers=('SPAM', 'SPAM', 'MixAttention', 'Attention'))
 TINY_REVISION = TINY | dict(mixers=('SPAMRevision',) * 4)
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits for its parent does not."""
+    try:
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
 def random_model(arch: str | dict = TINY, seed: int = 0, **kwargs) -> SPANetV2:
     """A model in eval mode whose every parameter is random, so that each of them matters."""
     model = SPANetV2(arch, **kwargs).eval()

@@ -191,11 +191,8 @@ def _ending_errors(runner: Runner, hook: _RunHook) -> Iterator[None]:
     except (InputError, Stopped):
         raise
     except Exception as error:
-        if isinstance(error, SyntaxError) and error.__context__:
-            # MMEngine formats the config at every checkpoint and calls all that comes meanwhile so.
-            if isinstance(error.__context__, KeyboardInterrupt):
-                raise error.__context__ from None
-            _name_killed_worker(error.__context__)
+        if isinstance(error, SyntaxError):
+            _name_what_formatting_hid(error)
         _name_killed_worker(error)
         _name_unread_file(error)
         _name_label_map(error, runner.cfg)
@@ -203,6 +200,19 @@ def _ending_errors(runner: Runner, hook: _RunHook) -> Iterator[None]:
             raise
         with building_errors(BEGINNING):
             raise
+
+
+def _name_what_formatting_hid(error: SyntaxError) -> None:
+    """Raise what came while MMEngine formatted the config, which it does at every checkpoint.
+
+    It calls whatever comes meanwhile a SyntaxError.
+    """
+    hidden = error.__context__
+    while hidden is not None:
+        if isinstance(hidden, KeyboardInterrupt):
+            raise hidden from None
+        _name_killed_worker(hidden)
+        hidden = hidden.__context__
 
 
 def _name_unread_file(error: Exception) -> None:

@@ -281,7 +281,12 @@ def test_ten_users_at_once_get_their_own_results(address, models, tmp_path):
     barrier = threading.Barrier(len(paths))
 
     def use(path: Path) -> list[dict]:
-        user = client.Client(address, verbose=False, download_files=str(tmp_path / path.stem))
+        user = client.Client(
+            address,
+            verbose=False,
+            download_files=str(tmp_path / path.stem),
+            httpx_kwargs=dict(timeout=600),
+        )
         barrier.wait(600)
         answers = [user.predict(client.handle_file(path), RUN, 0.05, api_name='/predict')]
         answers += [user.predict(score, api_name='/redraw') for score in (0.5, 0.06)]

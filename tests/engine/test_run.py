@@ -19,7 +19,7 @@ from mmspanet.engine import run as runs
 from mmspanet.engine.lock import NAME, lock_work_dir
 from mmspanet.errors import InputError, Stopped, WorkerError
 from tests.engine.test_training import make_runner
-from tests.helpers import ROOT
+from tests.helpers import ROOT, is_alive
 
 PATIENCE = 300  # seconds; nothing here takes nearly as long
 
@@ -252,14 +252,16 @@ def test_an_error_in_the_middle_keeps_its_type(data_root, tmp_path):
 
 
 def workers(pid):
-    """The processes of data loaders below a process, by what the system says of them."""
+    """The processes of data loaders below a process: forks, whose command is its own."""
     found = []
+    command = Path(f'/proc/{pid}/cmdline').read_bytes()
     for path in os.listdir('/proc'):
         try:
             fields = Path(f'/proc/{path}/stat').read_text().rpartition(')')[2].split()
+            own = Path(f'/proc/{path}/cmdline').read_bytes()
         except (OSError, ValueError):
             continue
-        if fields[1] == str(pid) and fields[0] != 'Z':
+        if fields[1] == str(pid) and fields[0] != 'Z' and own == command:
             found.append(int(path))
     return found
 
@@ -271,29 +273,33 @@ def wait_for(condition):
         time.sleep(0.05)
 
 
-def is_alive(pid):
-    try:
-        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
-    except OSError:
-        return False
+@pytest.fixture
+def start(data_root):
+    """Start a training with two loader workers, which lasts until it is ended: it and its log."""
+    started = []
 
+    def begin(work_dir, *options):
+        command = [sys.executable, 'tools/train.py', 'configs/cls/spanetv2_shapes.py']
+        command += ['--work-dir', str(work_dir), '--no-report', *options, '--cfg-options']
+        command += [f'{part}_dataloader.dataset.data_root={data_root}' for part in ('train', 'val')]
+        command += ['train_dataloader.batch_size=4', 'train_dataloader.num_workers=2']
+        command += ['train_cfg.max_epochs=100000', 'train_cfg.val_interval=100000']
+        command += ['default_hooks.logger.interval=10']
+        log = work_dir.with_name(f'{time.monotonic_ns()}.log')
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ | dict(PYTHONPATH=str(ROOT)),
+            stdout=log.open('w'),
+            stderr=subprocess.STDOUT,
+        )
+        started.append(process)
+        return process, log
 
-def start(data_root, work_dir, *options):
-    """A training with two loader workers that lasts until it is ended, and its log."""
-    command = [sys.executable, 'tools/train.py', 'configs/cls/spanetv2_shapes.py']
-    command += ['--work-dir', str(work_dir), '--no-report', *options, '--cfg-options']
-    command += [f'{part}_dataloader.dataset.data_root={data_root}' for part in ('train', 'val')]
-    command += ['train_dataloader.batch_size=4', 'train_dataloader.num_workers=2']
-    command += ['train_cfg.max_epochs=100000', 'default_hooks.logger.interval=10']
-    log = work_dir.with_name(f'{time.monotonic_ns()}.log')
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=os.environ | dict(PYTHONPATH=str(ROOT)),
-        stdout=log.open('w'),
-        stderr=subprocess.STDOUT,
-    )
-    return process, log
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait(PATIENCE)
 
 
 def wait_for_training(process, log):
@@ -326,8 +332,8 @@ def says_once(log, words):
         (signal.SIGUSR1, ['--save-on-signal'], 138, 'is written, go on with --resume'),
     ],
 )
-def test_no_worker_is_left(data_root, tmp_path, number, options, status, says):
-    process, log = start(data_root, tmp_path / 'work', *options)
+def test_no_worker_is_left(start, tmp_path, number, options, status, says):
+    process, log = start(tmp_path / 'work', *options)
     left = wait_for_training(process, log)
     process.send_signal(number)
     assert process.wait(PATIENCE) == status
@@ -336,8 +342,8 @@ def test_no_worker_is_left(data_root, tmp_path, number, options, status, says):
 
 
 @pytest.mark.slow
-def test_a_killed_worker_is_one_sentence(data_root, tmp_path):
-    process, log = start(data_root, tmp_path / 'work')
+def test_a_killed_worker_is_one_sentence(start, tmp_path):
+    process, log = start(tmp_path / 'work')
     os.kill(wait_for_training(process, log)[0], signal.SIGKILL)
     assert process.wait(PATIENCE) == 1
     assert says_once(log, 'lower num_workers'), log.read_text()
@@ -357,6 +363,9 @@ def test_pytorchs_words_for_a_dead_worker(text, remedy):
 
 
 @pytest.mark.parametrize(
+    'where', ['yapflib.yapf_api.FormatCode', 'pytree.pytree_utils.ParseCodeToTree']
+)
+@pytest.mark.parametrize(
     ('error', 'named'),
     [
         (Stopped(signal.SIGTERM), Stopped),
@@ -365,7 +374,7 @@ def test_pytorchs_words_for_a_dead_worker(text, remedy):
     ],
 )
 def test_what_comes_while_mmengine_formats_the_config(
-    data_root, tmp_path, monkeypatch, error, named
+    data_root, tmp_path, monkeypatch, where, error, named
 ):
     """The first checkpoint holds the config as text."""
 
@@ -373,7 +382,7 @@ def test_what_comes_while_mmengine_formats_the_config(
         raise error
 
     runner = make_runner(data_root, tmp_path, 1)
-    monkeypatch.setattr('yapf.yapflib.yapf_api.FormatCode', fail)
+    monkeypatch.setattr(f'yapf.{where}', fail)
     with pytest.raises(named):
         runs.train(runner)
 
@@ -393,6 +402,7 @@ def dying_worker(monkeypatch):
     next(batches)
     before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     worker = batches._workers[0]
+    assert batches._data_queue._reader.poll(PATIENCE)  # the next batch is on its way
     os.kill(worker.pid, signal.SIGKILL)
     worker.join()
     with monkeypatch.context() as patch:
@@ -417,18 +427,18 @@ def test_other_errors_are_no_dead_workers(error):
 
 
 @pytest.mark.slow
-def test_one_training_in_a_work_dir(data_root, tmp_path):
+def test_one_training_in_a_work_dir(start, tmp_path):
     """The second says whose folder it is; after a SIGKILL of the first, another takes it over."""
-    first, log = start(data_root, tmp_path / 'work')
+    first, log = start(tmp_path / 'work')
     wait_for_training(first, log)
-    second, log = start(data_root, tmp_path / 'work', '--resume')
+    second, log = start(tmp_path / 'work', '--resume')
     assert second.wait(PATIENCE) == 1
     assert f'process {first.pid} on ' in log.read_text().splitlines()[-1]
     assert 'Traceback' not in log.read_text()
     first.kill()
     first.wait(PATIENCE)
     assert (tmp_path / 'work' / NAME).is_file()
-    third, log = start(data_root, tmp_path / 'work')
+    third, log = start(tmp_path / 'work')
     wait_for_training(third, log)
     third.terminate()
     third.wait(PATIENCE)
