@@ -92,7 +92,7 @@ def draw_robustness(rows: Sequence[Mapping[str, str]]) -> Figure:
                 for number, model in enumerate(models):
                     _draw_line(axes, rows, (data, band, model), number)
                 low, high = noise.BANDS[band]
-                axes.set_title(f'{data}: {low:.3g} to {min(high, 0.71):.2g} cycles per pixel')
+                axes.set_title(f'{data}\n{low:.3g} to {min(high, 0.71):.2g} cycles per pixel')
                 axes.set_xscale('log', base=2)
             line[0].set_ylabel(_metric(data))
         for axes in panels[-1]:

@@ -64,11 +64,13 @@ def main() -> None:
     import torch
 
     from mmspanet.analysis.tables import append_csv, read_csv
+    from mmspanet.checkpoints.safe import guard_process
     from projects.side_by_side.photographs import training
     from projects.side_by_side.photographs.contestants import CONTESTANTS
     from projects.side_by_side.photographs.noise import BANDS, STRENGTHS
 
     torch.set_num_threads(1)
+    guard_process()
     table = args.out_dir / 'robustness.csv'
     noises = [dict(band=band, strength=s) for band in BANDS for s in STRENGTHS]
     for run, row in training.read_runs(args.out_dir / 'runs.csv').items():

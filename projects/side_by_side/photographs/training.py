@@ -20,6 +20,7 @@ from mmengine.utils import import_modules_from_strings
 from mmspanet import cli, files, surroundings
 from mmspanet.analysis.costs import count_config
 from mmspanet.analysis.tables import append_csv, read_csv, write_csv
+from mmspanet.checkpoints.safe import guard_process
 from mmspanet.datasets.paths import check_data
 from mmspanet.engine import device
 from mmspanet.engine import run as runs
@@ -217,6 +218,7 @@ def log_path(table: Path, run: Run) -> Path:
 def _train(cfg: Config) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Train in this process, which does nothing else. A training that diverges scores 0."""
     torch.set_num_threads(1)
+    guard_process()
     import_modules_from_strings(**cfg.custom_imports)
     start = time.monotonic()
     costs = count_config(cfg, CROP)[0]
