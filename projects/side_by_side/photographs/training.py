@@ -229,14 +229,14 @@ def _train(cfg: Config) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     try:
         runs.train(runner)
     except DivergedError:
-        log.rows.append(dict(epoch=runner.epoch) | {metric: 0.0})
+        log.rows = [{'epoch': runner.epoch, metric: 0.0}]
     backbone = sum(p.numel() for p in runner.model.backbone.parameters())
     measured = dict(
         epochs=runner.max_epochs,
         metric=metric,
         at_end=log.rows[-1][metric],
         best=max(row[metric] for row in log.rows),
-        images_per_cpu_second=round(log.images / log.seconds, 3),
+        images_per_cpu_second=round(log.images / log.seconds, 3) if log.seconds else 0.0,
         peak_memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**10,
         backbone_params_m=round(backbone / 1e6, 3),
         macs_m=round(sum(costs.macs.values()) / 1e6, 1),
