@@ -17,7 +17,7 @@ from mmspanet.analysis import plotting
 from mmspanet.analysis.tables import read_csv
 from projects.side_by_side.photographs import noise, training
 from projects.side_by_side.photographs.contestants import CONTESTANTS
-from projects.side_by_side.photographs.tables import in_percent
+from projects.side_by_side.photographs.tables import in_percent, metric_name
 
 HERE = Path(__file__).parent
 
@@ -72,7 +72,7 @@ def draw_runs(rows: Sequence[Mapping[str, Any]]) -> Figure:
                 )
             axes.set_yticks(range(len(models)), models)
             axes.set_title(data)
-            axes.set_xlabel(_metric(data))
+            axes.set_xlabel(f'{metric_name(data)}, %')
     return figure
 
 
@@ -94,7 +94,7 @@ def draw_robustness(rows: Sequence[Mapping[str, str]]) -> Figure:
                 low, high = noise.BANDS[band]
                 axes.set_title(f'{data}\n{low:.3g} to {min(high, 0.71):.2g} cycles per pixel')
                 axes.set_xscale('log', base=2)
-            line[0].set_ylabel(_metric(data))
+            line[0].set_ylabel(f'{metric_name(data)}, %')
         for axes in panels[-1]:
             axes.set_xlabel('root mean square of the noise')
         handles, labels = panels[0][0].get_legend_handles_labels()
@@ -122,10 +122,6 @@ def _draw_line(
         marker='o',
         label=model,
     )
-
-
-def _metric(data: str) -> str:
-    return 'mIoU, %' if data.startswith('camvid') else 'mask AP, %'
 
 
 def main() -> None:

@@ -39,13 +39,7 @@ def main() -> None:
     from projects.side_by_side.photographs import training
 
     for data in args.data:
-        runs = training.read_runs(args.out_dir / 'runs.csv')
-        wanted = {
-            run.model: (run, row)
-            for model in args.models
-            for run, row in runs.items()
-            if (run.data, run.model, run.seed, run.init) == (data, model, 0, training.SCRATCH)
-        }
+        wanted = training.first_runs(args.out_dir / 'runs.csv', data, args.models)
         with tempfile.TemporaryDirectory() as folder:
             specs = []
             for run, row in wanted.values():

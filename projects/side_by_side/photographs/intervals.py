@@ -121,7 +121,7 @@ def main() -> None:
     args = parse_args()
     import contextlib
     import functools
-    import os
+    import io
 
     import cv2
 
@@ -166,7 +166,7 @@ def main() -> None:
 
     by_place = {(r.data, r.model, r.seed, r.init): r for r in runs}
     rows = []
-    with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere):
+    with contextlib.redirect_stdout(io.StringIO()):
         for run in runs:
             other = by_place.get((run.data, args.against, run.seed, run.init))
             if other in (None, run):

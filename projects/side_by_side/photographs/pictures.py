@@ -76,6 +76,8 @@ def segmentations(cfg: 'Config', folders: list[Path], count: int) -> list[list[n
     """Rows of photograph, truth and each model's label map."""
     import cv2
 
+    from mmspanet.analysis.run.pictures import read_rgb
+
     dataset = cfg.val_dataloader.dataset
     images, truths = (
         Path(cfg.data_root) / dataset.data_prefix[key] for key in ('img_path', 'seg_map_path')
@@ -85,29 +87,28 @@ def segmentations(cfg: 'Config', folders: list[Path], count: int) -> list[list[n
         maps = [truths / f'{path.stem}.png']
         maps += [folder / 'predictions' / f'{path.stem}.png' for folder in folders]
         read = [cv2.imread(str(place), cv2.IMREAD_UNCHANGED) for place in maps]
-        photograph = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
         palette = dataset.metainfo.palette
-        rows.append([photograph, *(color_classes(labels, palette) for labels in read)])
+        rows.append([read_rgb(str(path)), *(color_classes(labels, palette) for labels in read)])
     return rows
 
 
 def detections(cfg: 'Config', folders: list[Path], count: int) -> list[list[np.ndarray]]:
     """Rows of photograph, true instances and each model's instances."""
     import contextlib
-    import os
+    import io
 
-    import cv2
     from pycocotools.coco import COCO
 
+    from mmspanet.analysis.run.pictures import read_rgb
+
     dataset = cfg.val_dataloader.dataset
-    with open(os.devnull, 'w') as nowhere, contextlib.redirect_stdout(nowhere):
+    with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(Path(cfg.data_root) / dataset.ann_file))
         found = [truth.loadRes(str(folder / 'predictions.segm.json')) for folder in folders]
     rows = []
     for number in _spread(sorted(truth.imgs), count):
         name = truth.imgs[number]['file_name']
-        photograph = cv2.imread(str(Path(cfg.data_root) / dataset.data_prefix.img / name))
-        photograph = cv2.cvtColor(photograph, cv2.COLOR_BGR2RGB)
+        photograph = read_rgb(str(Path(cfg.data_root) / dataset.data_prefix.img / name))
         row = [photograph]
         for annotations in (truth, *found):
             kept = [
@@ -132,20 +133,16 @@ def main() -> None:
     from mmspanet.analysis import plotting
     from projects.side_by_side.photographs import training
 
-    by_name = {
-        (run.data, run.model): run
-        for run in training.read_runs(args.out_dir / 'runs.csv')
-        if run.seed == 0 and run.init == training.SCRATCH
-    }
     for data in args.data:
-        lacking = [model for model in args.models if (data, model) not in by_name]
+        found = training.first_runs(args.out_dir / 'runs.csv', data, args.models)
+        lacking = [model for model in args.models if model not in found]
         if lacking:
             raise InputError(f'{args.out_dir}/runs.csv has no {", ".join(lacking)} on {data}.')
-        runs = [by_name[data, model] for model in args.models]
+        runs = [run for run, _ in found.values()]
         cfg = training.read_config(runs[0])
         draw = detections if cfg.default_scope == 'mmdet' else segmentations
         rows = draw(cfg, [run.work_dir for run in runs], args.images)
-        titles = ['photograph', 'truth', *args.models]
+        titles = ['photograph', 'truth', *found]
         with plotting.style():
             figure = Figure(figsize=(2.4 * len(titles), 2 * len(rows)))
             panels = figure.subplots(len(rows), len(titles), squeeze=False)

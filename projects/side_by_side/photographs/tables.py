@@ -54,7 +54,7 @@ def results(folder: Path, data: str, init: str = training.SCRATCH) -> str:
         row = {
             'model': model,
             'seeds': len(group),
-            'mIoU' if data == 'camvid' else 'mask AP': _with_range([ends[run] for run in group]),
+            metric_name(data): _with_range([ends[run] for run in group]),
             'best': f'{best:.1f}',
         }
         for column, heading in DETAILS[data].items():
@@ -104,6 +104,11 @@ def pretraining(folder: Path) -> str:
         for row in read_csv(folder / 'pretraining.csv')
     ]
     return _markdown(rows) + '\n' if rows else 'No run yet.\n'
+
+
+def metric_name(data: str) -> str:
+    """What a data set's models are compared by."""
+    return 'mIoU' if data.startswith('camvid') else 'mask AP'
 
 
 def in_percent(text: str, data: str) -> float:

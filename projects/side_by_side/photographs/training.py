@@ -5,7 +5,7 @@ import os
 import resource
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -109,6 +109,18 @@ def read_runs(table: Path) -> dict[Run, dict[str, str]]:
         Run(row['data'], row['model'], float(row['rate']), int(row['seed']), row['init']): row
         for row in read_csv(table)
     }
+
+
+def first_runs(
+    table: Path, data: str, models: Sequence[str]
+) -> dict[str, tuple[Run, dict[str, str]]]:
+    """The runs of models from scratch with seed 0, with their rows; none where there is no row."""
+    found = {
+        run.model: (run, row)
+        for run, row in read_runs(table).items()
+        if (run.data, run.seed, run.init) == (data, 0, SCRATCH)
+    }
+    return {model: found[model] for model in models if model in found}
 
 
 def sweep_scores(table: Path, data: str, family: str) -> dict[float, float]:
