@@ -54,7 +54,9 @@ val_evaluator = dict(type='Accuracy', topk=(1,))  # top-5 needs more than five c
 test_evaluator = val_evaluator
 
 # How a run ends well (docs/ending_well.md): the best checkpoint is kept, a run that no longer gets
-# better ends, and a running mean of the weights is validated and saved.
+# better ends, and a running mean of the weights is validated and saved. The first two need many
+# validations.
+train_cfg = dict(val_interval=1)
 default_hooks = dict(checkpoint=dict(save_best='accuracy/top1'))
 custom_hooks = [
     dict(type='mmspanet.EpochSeedHook'),

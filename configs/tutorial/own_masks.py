@@ -62,7 +62,9 @@ val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator
 
 # How a run ends well (docs/ending_well.md): the best checkpoint is kept, a run that no longer gets
-# better ends, and a running mean of the weights is validated and saved.
+# better ends, and a running mean of the weights is validated and saved. The first two need many
+# validations.
+train_cfg = dict(val_interval=100)
 default_hooks = dict(checkpoint=dict(save_best='mIoU'))
 custom_hooks = [
     dict(type='mmspanet.EpochSeedHook'),

@@ -27,6 +27,7 @@ _HALF = (
 )
 HALF = frozenset(_HALF.split())
 LAYERS = ('Conv', 'ConvTranspose', 'Gemm', 'MatMul')
+OPENVINO_LAYERS = ('Convolution', 'GroupConvolution', 'ConvolutionBackpropData', 'MatMul')
 _LAST = re.compile(r'(_cls|_reg|_logits|_seg|_centerness|head\.fc)(\.\d+)?$')
 _SPECTRAL = 'SpectralFilter'
 
@@ -186,10 +187,24 @@ def openvino_to_int8(
 
 
 def openvino_to_half(source: Path, target: Path, notes: dict[str, str]) -> None:
-    """Write an ONNX file as OpenVINO's, with weights in half precision."""
+    """Write an ONNX file as OpenVINO's, with weights in half precision.
+
+    By itself OpenVINO keeps in float32 all that a shape depends on. In a detector that is every
+    weight in front of the choice of detections, whose number is a shape.
+    """
     import openvino
+    from openvino import opset13
 
     model = openvino.convert_model(source)
+    for layer in model.get_ops():
+        if layer.get_type_name() not in OPENVINO_LAYERS:
+            continue
+        for weight in layer.input_values():
+            constant = weight.get_node()
+            if constant.get_type_name() == 'Constant' and constant.data.dtype == np.float32:
+                half = opset13.convert(opset13.constant(constant.data.astype(np.float16)), 'f32')
+                for reader in weight.get_target_inputs():
+                    reader.replace_source_output(half.output(0))
     _save_openvino(model, target, notes | dict(precision='fp16'), half=True)
 
 

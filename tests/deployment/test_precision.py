@@ -68,3 +68,41 @@ def test_int8(source, tmp_path):
     names = {n.name for n in layers if n.input[1] in quantized}
     assert len(names) == 1  # the first convolution; the last one and the filter are float
     assert len(layers) == 6
+
+
+# The number of its results depends on its weights, as that of a detector's boxes does.
+CHOOSING = """
+<ir_version: 8, opset_import: ["": 18]>
+choosing (float[1, 3, 8, 8] images, float[64, 3, 3, 3] kernels) => (float[N] out) {
+    maps = Conv (images, kernels)
+    axes = Constant <value_ints = [0, 2, 3]> ()
+    means = ReduceMean <keepdims = 0> (maps, axes)
+    zero = Constant <value_float = 0.0> ()
+    above = Greater (means, zero)
+    ones = Cast <to = 7> (above)
+    first = Constant <value_ints = [0]> ()
+    number = ReduceSum (ones, first)
+    out, places = TopK (means, number)
+}
+"""
+
+
+def test_weights_that_a_shape_depends_on_are_stored_in_half(tmp_path):
+    openvino = pytest.importorskip('openvino')
+    random = np.random.default_rng(0)
+    kernels, images = (
+        random.standard_normal(shape).astype(np.float32) for shape in ((64, 3, 3, 3), (1, 3, 8, 8))
+    )
+    model = onnx.parser.parse_model(CHOOSING)
+    del model.graph.input[1]
+    model.graph.initializer.append(onnx.numpy_helper.from_array(kernels, 'kernels'))
+    onnx.save(model, tmp_path / 'fp32.onnx')
+    precision.openvino_to_half(tmp_path / 'fp32.onnx', tmp_path / 'fp16.xml', {})
+    half = openvino.Core().read_model(tmp_path / 'fp16.xml')
+    constants = [op.data for op in half.get_ops() if op.get_type_name() == 'Constant']
+    assert [data.dtype for data in constants if data.size == kernels.size] == [np.float16]
+    compiled = openvino.compile_model(half, 'CPU', dict(INFERENCE_PRECISION_HINT='f32'))
+    (found,) = compiled([images]).values()
+    (expected,) = export.open_in_runtime(tmp_path / 'fp32.onnx')(dict(images=images))
+    assert 0 < len(expected) < 64
+    np.testing.assert_allclose(found, expected, atol=5e-3)
