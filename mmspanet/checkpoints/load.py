@@ -134,14 +134,10 @@ def newest_whole_checkpoint(work_dir: str | Path) -> str | None:
     Raises:
         CheckpointError: If the folder holds checkpoints, but no whole one.
     """
-    names = (
-        (re.fullmatch(r'(?:epoch|iter)_(\d+)(?:_iter_(\d+))?', p.stem), p)
-        for p in Path(work_dir).glob('*.pth')
-    )
-    found = sorted(
-        ((int(name[1]), int(name[2] or 0), path) for name, path in names if name), reverse=True
-    )
-    for *_, path in found:
+    folder = Path(work_dir)
+    progress = {path: done for path in folder.glob('*.pth') if (done := _progress(path))}
+    found = [path for path in progress if not _is_of_earlier_run(path, progress)]
+    for path in sorted(found, key=progress.__getitem__, reverse=True):
         if is_whole(path):
             return str(path)
         print(f'warning: the checkpoint {path} is damaged and passed over.', flush=True)
@@ -150,6 +146,26 @@ def newest_whole_checkpoint(work_dir: str | Path) -> str | None:
             f'All checkpoints in {work_dir} are damaged: start anew in another --work-dir.'
         )
     return None
+
+
+def _progress(path: Path) -> tuple[int, int] | None:
+    """Epochs and iterations that a checkpoint's name says, None where it is not a run's."""
+    name = re.fullmatch(r'(?:epoch|iter)_(\d+)(?:_iter_(\d+))?', path.stem)
+    return (int(name[1]), int(name[2] or 0)) if name else None
+
+
+def _is_of_earlier_run(path: Path, progress: Mapping[Path, tuple[int, int]]) -> bool:
+    """Whether a file is further than the folder's last run has come, and older than its note.
+
+    MMEngine notes each checkpoint in ``last_checkpoint`` once it is written, so that a run that is
+    killed between the two is further than its note, but not older.
+    """
+    note = path.with_name('last_checkpoint')
+    try:
+        last, written = path.with_name(Path(note.read_text().strip()).name), note.stat().st_mtime
+        return progress[path] > progress[last] and path.stat().st_mtime < written
+    except (OSError, UnicodeDecodeError, ValueError, KeyError):
+        return False
 
 
 def is_whole(path: Path) -> bool:

@@ -166,7 +166,7 @@ class CollectInWorkDirHook(Hook):
 
 @HOOKS.register_module()
 class DrawInRGBHook(Hook):
-    """Give MMPretrain's VisualizationHook RGB images in a test, as it draws what it gets.
+    """Give MMPretrain's VisualizationHook RGB images, as it draws what it gets.
 
     It takes the loader's images, BGR, for RGB ones, so that its pictures have red and blue
     exchanged. This hook runs before it and after the model.
@@ -179,3 +179,5 @@ class DrawInRGBHook(Hook):
     ) -> None:
         """Exchange the loader's channels, once the model has seen them."""
         data_batch['inputs'] = [image.flip(0) for image in data_batch['inputs']]
+
+    after_val_iter = after_test_iter

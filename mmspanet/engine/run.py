@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import torch
 from mmengine.config import Config
 from mmengine.dist import all_reduce, is_distributed, is_main_process
-from mmengine.hooks import EMAHook, Hook
+from mmengine.hooks import CheckpointHook, EMAHook, Hook
 from mmengine.registry import OPTIMIZERS
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
@@ -148,9 +148,16 @@ class _RunHook(Hook):
             self.asked_by = signal.Signals(int(asked))
         return bool(asked)
 
+    def _written(self, runner: Runner) -> set[Path]:
+        """The checkpoints of this state: that of the hook, and the one that the run began with."""
+        hooks = (hook for hook in runner.hooks if isinstance(hook, CheckpointHook))
+        paths = [getattr(hook, 'last_ckpt', None) for hook in hooks]
+        paths.append(runner._load_from if runner._resume else None)
+        return {Path(path).absolute() for path in paths if path}
+
     def _save_and_stop(self, runner: Runner, name: str, epoch: int, iteration: int) -> NoReturn:
         path = Path(runner.work_dir) / f'{name}.pth'
-        if is_main_process() and not path.exists():
+        if is_main_process() and path not in self._written(runner):
             runner.save_checkpoint(
                 runner.work_dir,
                 path.name,

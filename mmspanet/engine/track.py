@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 from mmengine.runner import Runner
@@ -23,6 +22,7 @@ from mmengine.visualization.vis_backend import (
 
 from mmspanet.errors import InputError
 from mmspanet.files import write_text
+from mmspanet.processes import is_first_process
 from mmspanet.registry import HOOKS, VISBACKENDS
 
 PICTURES = 8  # of each validation, about
@@ -55,8 +55,10 @@ def track(cfg: Config, tracker: str) -> None:
     if pictures is not None:
         is_classifier = cfg.get('default_scope') == 'mmpretrain'
         pictures['enable' if is_classifier else 'draw'] = True
-        hook = dict(type='mmspanet.ValidationPicturesHook')
-        cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
+        hooks = [dict(type='mmspanet.ValidationPicturesHook')]
+        if is_classifier:
+            hooks.append(dict(type='mmspanet.DrawInRGBHook'))
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), *hooks]
 
 
 def _name(work_dir: Path, tracker: str, is_new: bool) -> str:
@@ -65,7 +67,7 @@ def _name(work_dir: Path, tracker: str, is_new: bool) -> str:
     names: dict[str, str] = json.loads(path.read_text()) if path.is_file() else {}
     if is_new or tracker not in names:
         names[tracker] = uuid.uuid4().hex
-        if is_main_process():
+        if is_first_process():  # MMEngine knows no group of processes yet
             write_text(path, json.dumps(names))
     return names[tracker]
 

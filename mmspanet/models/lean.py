@@ -28,17 +28,17 @@ def applies(module: nn.Module) -> bool:
     Compilers, exporters and tracers see the plain formula, from which they make their own choice
     of what to keep; so do the hooks of an analysis, which looks at models in eval mode.
     """
-    return (
-        module.training
-        and torch.is_grad_enabled()
-        and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
-    )
+    return module.training and torch.is_grad_enabled() and not _is_traced()
+
+
+def _is_traced() -> bool:
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
 def star_relu_linear(x: Tensor, act: StarReLU, linear: PointwiseLinear) -> Tensor:
     """Y = W StarReLU(x), of (B, 4C, H, W) to (B, C, H, W)."""
-    if applies(linear):
+    # The square of the plain formula leaves float16's range from 256 on, in eval mode, too.
+    if applies(linear) or (x.dtype == torch.float16 and not _is_traced()):
         return StarReLULinear.apply(x, act.scale, act.bias, linear.weight)
     return linear(act(x))
 
@@ -72,12 +72,18 @@ class StarReLULinear(_Step):
     G = g (z^2)^T, the gradients are
 
         dW = s G + b g 1^T      ds = <G, W>      db = <g, W 1>      dx = 2 z (s W)^T g
+
+    In float16, whose range z^2 leaves from 256 on, z / 16 is squared and the weights are 256 times
+    as large.
     """
 
     @staticmethod
     def forward(x: Tensor, scale: Tensor, bias: Tensor, weight: Tensor) -> Tensor:
-        scaled, shift = (scale * weight).to(x.dtype), (bias * weight.sum(1)).to(x.dtype)
-        return pointwise(F.relu(x).square_(), scaled, shift)
+        z, factor = F.relu(x), 1
+        if x.dtype == torch.float16:
+            z, factor = z.div_(16), 256
+        scaled, shift = (factor * scale * weight).to(x.dtype), (bias * weight.sum(1)).to(x.dtype)
+        return pointwise(z.square_(), scaled, shift)
 
     @staticmethod
     @once_differentiable
@@ -85,8 +91,9 @@ class StarReLULinear(_Step):
         x, scale, bias, weight = ctx.saved_tensors
         z = F.relu(x)
         doubled = (2 * scale * weight).to(x.dtype)
-        grad_x, of_squares = _pointwise_backward(grad, z.square(), doubled)
-        of_squares = of_squares.to(weight.dtype)
+        squares, factor = (z.square(), 1) if x.dtype != torch.float16 else ((z / 16).square_(), 256)
+        grad_x, of_squares = _pointwise_backward(grad, squares, doubled)
+        of_squares = of_squares.to(weight.dtype) * factor
         sums = grad.sum((0, 2, 3), dtype=weight.dtype)  # of scaled losses, beyond float16
         grad_scale = (of_squares * weight).sum().view_as(scale)
         grad_weight = of_squares.mul_(scale).add_(bias * sums[:, None])

@@ -14,7 +14,8 @@ from mmspanet.engine.hooks import CheckpointGuardHook, DrawInRGBHook, EpochSeedH
 from mmspanet.errors import CheckpointError
 
 
-def test_mmpretrains_pictures_have_the_right_colors(tmp_path):
+@pytest.mark.parametrize('part', ['val', 'test'])
+def test_mmpretrains_pictures_have_the_right_colors(part, tmp_path):
     """A red image, BGR as it is loaded, drawn by MMPretrain's own hook into a file."""
     hooks = pytest.importorskip('mmpretrain.engine.hooks')
     import mmcv
@@ -27,11 +28,11 @@ def test_mmpretrains_pictures_have_the_right_colors(tmp_path):
     assert get_priority(DrawInRGBHook.priority) < get_priority(draw.priority)
     image = torch.zeros(3, 32, 32, dtype=torch.uint8)
     image[2] = 255
-    batch = dict(inputs=[image])
+    batch, runner = dict(inputs=[image]), SimpleNamespace(train_loop=None, iter=0)
     sample = DataSample().set_gt_label(0).set_pred_label(0)
     sample.set_metainfo(dict(img_path='red.jpg'))
     for hook in (DrawInRGBHook(), draw):
-        hook.after_test_iter(None, 0, batch, [sample])
+        getattr(hook, f'after_{part}_iter')(runner, 0, batch, [sample])
     drawn = mmcv.imread(str(tmp_path / 'red.jpg_0.png'), channel_order='rgb')
     assert drawn.shape[:2] == (256, 256)
     np.testing.assert_array_equal(drawn[-1, -1], [255, 0, 0])

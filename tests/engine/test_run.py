@@ -110,6 +110,31 @@ def test_a_signal_in_a_validation_keeps_the_weights_that_are_trained(data_root, 
             assert torch.equal(value, cut[key][weight]), (key, weight)
 
 
+def test_a_signal_saves_over_the_checkpoint_of_an_earlier_run(data_root, tmp_path):
+    runner = make_runner(data_root, tmp_path, 3, **{'default_hooks.checkpoint.interval': 9})
+    earlier = tmp_path / 'epoch_1.pth'
+    torch.save(dict(), earlier)
+    asked(runner, 'before_val_iter', 1)
+    assert read_checkpoint(earlier)['meta']['iter'] == 2
+    assert (tmp_path / 'last_checkpoint').read_text() == str(earlier)
+
+
+def test_an_earlier_run_in_the_folder_is_not_gone_on_with(tmp_path):
+    def write(name, seconds):
+        torch.save(dict(), tmp_path / f'{name}.pth')
+        os.utime(tmp_path / f'{name}.pth', (seconds, seconds))
+
+    for epoch in (10, 11, 12):
+        write(f'epoch_{epoch}', epoch)
+    for epoch in (1, 2, 3):
+        write(f'epoch_{epoch}', 100 + epoch)
+    (tmp_path / 'last_checkpoint').write_text(f'/moved/since/{tmp_path.name}/epoch_3.pth')
+    os.utime(tmp_path / 'last_checkpoint', (103, 103))
+    assert newest_whole_checkpoint(tmp_path) == str(tmp_path / 'epoch_3.pth')
+    write('epoch_4', 104)  # and killed before the note
+    assert newest_whole_checkpoint(tmp_path) == str(tmp_path / 'epoch_4.pth')
+
+
 def test_a_mid_epoch_checkpoint_is_newer_than_its_epochs_and_older_than_the_next(tmp_path):
     for name in ('epoch_5', 'epoch_5_iter_537', 'epoch_6', 'epoch_4_iter_900'):
         torch.save(dict(), tmp_path / f'{name}.pth')

@@ -24,6 +24,17 @@ def test_a_name_is_kept_for_resumed_runs_only(tmp_path):
     assert set(json.loads((tmp_path / track.NAMES).read_text())) == {'wandb', 'mlflow'}
 
 
+def test_the_first_of_several_processes_names_the_run(monkeypatch, tmp_path):
+    """Before any of them knows of a group."""
+    monkeypatch.setenv('RANK', '1')
+    track._name(tmp_path, 'wandb', is_new=True)
+    assert not (tmp_path / track.NAMES).exists()
+    monkeypatch.setenv('RANK', '0')
+    first = track._name(tmp_path, 'wandb', is_new=True)
+    monkeypatch.setenv('RANK', '1')
+    assert track._name(tmp_path, 'wandb', is_new=False) == first
+
+
 def test_a_missing_package_is_said(monkeypatch, tmp_path):
     from mmengine.config import Config
 

@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from mmspanet.models.deploy import DeployedMlp
 from mmspanet.models.layers import LayerNorm2d, PointwiseLinear, StarReLU
+from mmspanet.models.metaformer import Mlp
 
 pytestmark = pytest.mark.usefixtures('device')
 
@@ -59,6 +61,25 @@ def test_star_relu():
     assert act(torch.tensor([-3.0, 0.0, 2.0])).tolist() == [-1.0, -1.0, 7.0]
 
 
-def test_star_relu_does_not_overflow_under_autocast(device):
+@pytest.mark.parametrize('form', ['training', 'evaluation', 'deployed'])
+def test_mlp_stays_in_the_range_of_float16(form, device):
+    """The square of what is behind its first layer does not; its result does."""
+    mlp = Mlp(4)
+    with torch.no_grad():
+        mlp.fc1.weight.fill_(20.0)
+        mlp.fc2.weight.normal_(std=0.01)
+    x = (4 * torch.ones(1, 4, 3, 3)).requires_grad_(form == 'training')
+    expected = mlp(x)
+    assert mlp.fc1(x).max() == 320
+    wanted = torch.autograd.grad(expected.sum(), [x, *mlp.parameters()]) if x.requires_grad else []
+    model = DeployedMlp(mlp, torch.ones(4)) if form == 'deployed' else mlp
     with torch.autocast(device.type, torch.float16):
-        assert StarReLU()(torch.full((1,), 400.0, dtype=torch.float16)).item() == 160000
+        actual = model.train(form == 'training')(x)
+    found = torch.autograd.grad(actual.float().sum(), [x, *mlp.parameters()]) if wanted else []
+    for value, reference in zip([actual, *found], [expected, *wanted], strict=True):
+        torch.testing.assert_close(
+            value.float() / reference.abs().max(),
+            reference / reference.abs().max(),
+            rtol=0,
+            atol=1e-2,
+        )
