@@ -106,7 +106,7 @@ def read_image(path: Path, policy: Policy, size: int) -> Picture:
     try:
         with Image.open(path) as file:
             image = policy(ImageOps.exif_transpose(file).convert('RGB'), size)
-    except (UnidentifiedImageError, OSError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
         raise InputError(f'The image {path} can not be read: {error}') from error
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
     return Picture(f'{path.parent.name}/{path.name}', pixels)

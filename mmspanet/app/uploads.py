@@ -60,6 +60,8 @@ def _image(path: Path) -> np.ndarray:
             file.load()  # a file that is cut short fails here
     except InputError:
         raise
+    except Image.DecompressionBombError as error:
+        raise InputError(f'{path.name} has too many pixels: shrink it.') from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise InputError(f'{path.name} is broken, or no image: choose another file.') from error
     # The pixels are OpenCV's, as in training and in tools/demo.py.

@@ -1,10 +1,11 @@
 """What is wrong with a data set, found before a training does."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.config import ConfigDict
@@ -114,7 +115,7 @@ def read_samples(
         with building_errors(f'The data set {dataset.get("type")} can not be built'):
             raise
     infos = [built.get_data_info(i) for i in range(len(built))]
-    classes = len(built.metainfo['classes'] or ())
+    classes = len(built.metainfo.get('classes') or ())
     if scope == 'mmseg':
         first = 0 if not built.reduce_zero_label else 1
         labels = range(0, classes + first)
@@ -126,9 +127,15 @@ def read_samples(
     outside = [
         Finding('label out of range', Path(info['img_path']), str(info['gt_label']))
         for info in infos
-        if not 0 <= info['gt_label'] < classes
+        if not all(0 <= label < classes for label in labels_of(info))
     ]
     return samples, outside
+
+
+def labels_of(info: dict[str, Any]) -> list[int]:
+    """The labels of an image of MMPretrain: one, several, or none."""
+    found = info.get('gt_label', [])
+    return list(found) if isinstance(found, Sequence | np.ndarray) else [int(found)]
 
 
 def read_coco(dataset: ConfigDict, annotated: bool = True) -> tuple[list[Sample], list[Finding]]:
@@ -138,7 +145,7 @@ def read_coco(dataset: ConfigDict, annotated: bool = True) -> tuple[list[Sample]
     if not path.is_file():
         return [], [Finding('missing', path)]
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(path.read_text(encoding='utf-8'))  # as pycocotools reads it
     except (ValueError, RecursionError) as error:
         return [], [Finding('malformed annotations', path, str(error))]
     classes = metainfo(dataset, 'mmdet').get('classes', ())
@@ -174,7 +181,7 @@ def check_sample(sample: Sample) -> list[Finding]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path) -> Iterator[Image.Image]:
     """An image of any size: the loaders read with OpenCV, which has not Pillow's limit."""
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
@@ -193,7 +200,7 @@ def check_image(path: Path) -> tuple[list[Finding], tuple[int, int] | None]:
     if not path.is_file():
         return [Finding('missing', path)], None
     try:
-        with _opened(path) as image:
+        with opened(path) as image:
             image.load()  # to the last byte
             turned = image.getexif().get(EXIF_ORIENTATION, 1)
     except (OSError, SyntaxError, ValueError) as error:
@@ -214,7 +221,7 @@ def check_label_map(path: Path, size: tuple[int, int] | None, labels: range) -> 
     if not path.is_file():
         return [Finding('missing', path)]
     try:
-        with _opened(path) as image:
+        with opened(path) as image:
             values = np.asarray(image)
     except (OSError, SyntaxError, ValueError) as error:
         return [Finding('broken image', path, str(error))]

@@ -23,9 +23,11 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from mmspanet.datasets.paths import check_data, part_datasets
 from mmspanet.errors import InputError
+from mmspanet.runtime.models import SMALLEST_PROBABILITY, slide
+from mmspanet.runtime.notes import Window
 
 from .export import Run
-from .metadata import TASKS, test_pipeline
+from .metadata import TASKS, test_pipeline, window
 
 SCORE = 0.05  # detections below it are not compared
 NEAR = 1.0  # pixels by which the corners of one box may differ
@@ -41,7 +43,7 @@ class Report:
 
     Attributes:
         images: Number of images compared.
-        skipped: Number of images that are larger than the graph.
+        skipped: Number of images that do not fit into the graph.
         detections: Number of detections above :data:`SCORE`, in either.
         unmatched: Those that the other has not, up to ties.
         padded: Those that PyTorch has not, or has in addition, where it pads images to the size of
@@ -87,7 +89,7 @@ class Report:
 
     def lines(self) -> Iterator[str]:
         """The report for people."""
-        left_out = f', {self.skipped} larger ones left out' if self.skipped else ''
+        left_out = f', {self.skipped} of other sizes left out' if self.skipped else ''
         yield f'{self.images} images{left_out}'
         for name, (before, after) in self.points().items():
             yield f'{name}: {before:.2f} in PyTorch, {after:.2f} in the file'
@@ -174,8 +176,10 @@ def compare(
     before, after = (_evaluator(samples, cfg) for _ in range(2))
     ids = []
     for sample in samples:
+        if task == 'segmentation' and size and window(cfg) is None:
+            sample = _stretched(sample, size)
         image = sample['inputs'].permute(1, 2, 0).numpy()
-        if size and not _fits(image.shape[:2], size, task):
+        if size and not _fits(image.shape[:2], size, cfg):
             report.skipped += 1
             continue
         with torch.no_grad():
@@ -196,10 +200,21 @@ def compare(
     return report
 
 
-def _fits(shape: tuple[int, int], size: tuple[int, int], task: str) -> bool:
-    if task == 'detection':
+def _fits(shape: tuple[int, int], size: tuple[int, int], cfg: Config) -> bool:
+    """Whether a graph of fixed size gives for an image what PyTorch does."""
+    if TASKS[cfg.default_scope] == 'detection':  # it is padded
         return shape[0] <= size[0] and shape[1] <= size[1]
+    if window(cfg) is not None:  # the graph is one window of it
+        return shape[0] >= size[0] and shape[1] >= size[1]
     return tuple(shape) == tuple(size)
+
+
+def _stretched(sample: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    """A segmentor's image in the size of the graph; its label map stays as large as it is."""
+    image = sample['inputs'][None].float()
+    resized = F.interpolate(image, size, mode='bilinear', antialias=True).round()
+    sample['data_samples'].set_metainfo(dict(img_shape=tuple(size)))
+    return sample | dict(inputs=resized[0].to(torch.uint8))
 
 
 def detection_feeds(image: np.ndarray, size: tuple[int, int] | None) -> dict[str, np.ndarray]:
@@ -224,15 +239,33 @@ def training_images(cfg: Config, count: int) -> Iterator[np.ndarray]:
 def feeds_of_all(
     images: Iterator[np.ndarray], cfg: Config, size: tuple[int, int] | None
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Inputs of a graph for images that fit into it."""
+    """Inputs of a graph for images: of a segmentor's the middle, where they are larger.
+
+    Raises:
+        InputError: If no image fits into a graph of fixed size.
+    """
     task = TASKS[cfg.default_scope]
+    fitting = 0
     for image in images:
-        if size and not _fits(image.shape[:2], size, task):
+        if task == 'segmentation' and size:
+            image = _middle(image, size)
+        if size and not _fits(image.shape[:2], size, cfg):
             continue
+        fitting += 1
         if task == 'detection':
             yield detection_feeds(image, size)
         else:
             yield dict(images=np.ascontiguousarray(image[None]))
+    if size and not fitting:
+        raise InputError(
+            f'No training image fits into a graph of {size[0]} x {size[1]} pixels: give another '
+            '--size, or leave it free with --dynamic size.'
+        )
+
+
+def _middle(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    top, left = (max(n - m, 0) // 2 for n, m in zip(image.shape, size, strict=False))
+    return image[top : top + size[0], left : left + size[1]]
 
 
 def _detections(
@@ -310,21 +343,32 @@ def unmatched(wanted: InstanceData, given: InstanceData) -> int:
 def _label_map(
     run: Run, model: Any, expected: Any, image: np.ndarray, size: Any, report: Report
 ) -> Any:
-    labels, probabilities = run(dict(images=np.ascontiguousarray(image[None])))
-    logits = torch.from_numpy(probabilities).float().clamp(min=1e-30).log()
+    labels = None
+    if model.test_cfg.mode == 'slide':
+        sliding = Window(tuple(model.test_cfg.crop_size), tuple(model.test_cfg.stride))
+        by_class = slide(lambda windows: _logarithms(run, windows)[0], image[None], sliding)
+    else:
+        by_class, labels = _logarithms(run, image[None])
+    logits = torch.from_numpy(by_class)
     shape = tuple(expected.metainfo['ori_shape'][:2])
-    found = torch.from_numpy(labels).long()
     if logits.shape[2:] != shape:  # of logarithms, the classes' order is that of logits
         logits = F.interpolate(
             logits, shape, mode='bilinear', align_corners=model.decode_head.align_corners
         )
-        found = logits.argmax(dim=1)
+        labels = None
+    found = logits.argmax(dim=1) if labels is None else torch.from_numpy(labels).long()
     reference = expected.seg_logits.data.softmax(dim=0)
     off = (logits[0].softmax(dim=0) - reference).abs().mean(dim=0)
     report.difference = max(report.difference, off.mean().item())
     actual = expected.clone()
     actual.pred_sem_seg.data = found
     return actual
+
+
+def _logarithms(run: Run, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of a segmentor's probabilities (B, classes, H, W) for images (B, H, W, 3); and its labels."""
+    labels, probabilities = run(dict(images=np.ascontiguousarray(images)))
+    return np.log(np.maximum(probabilities, SMALLEST_PROBABILITY)), labels
 
 
 def _class(

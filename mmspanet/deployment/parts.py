@@ -13,6 +13,7 @@ from mmspanet.errors import InputError
 
 from .filters import replace_filters
 from .layers import rewrite_layers
+from .pooling import free_pools
 
 # What the heads of one-stage detectors return, a list of maps by level each; those of other heads
 # are only numbered.
@@ -184,6 +185,8 @@ def prepare(model: Any, size: tuple[int, int] | None, spectral: str = 'matrices'
     model.backbone.switch_to_deploy()
     replace_filters(model.backbone, size, spectral)
     rewrite_layers(model.backbone)
+    if size is None:
+        free_pools(model)
 
 
 def end2end_parts(model: Any, size: tuple[int, int], batch: int) -> list[Part]:

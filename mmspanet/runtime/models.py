@@ -1,7 +1,7 @@
 """Whole models: an image in, results in that image's coordinates out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from mmspanet.errors import InputError
 from mmspanet.media import Prediction
 from mmspanet.runtime import drawing
-from mmspanet.runtime.notes import Notes
+from mmspanet.runtime.notes import Notes, Window
 from mmspanet.runtime.resize import Size, within
 from mmspanet.runtime.results import Classes, Detections, LabelMap
 from mmspanet.runtime.session import Session, open_session
@@ -131,11 +131,7 @@ class Segmentor(Model):
         return [found[i] for i in range(len(images))]
 
     def log_probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Logarithms of the probabilities, averaged where windows overlap.
-
-        They differ from the logits by the same number for all classes of a pixel, and so do their
-        averages: the best class is that of MMSegmentation's ``slide_inference``, which averages
-        the logits.
+        """Logarithms of the probabilities, averaged where windows overlap (:func:`slide`).
 
         Args:
             images: uint8 of shape (B, H, W, 3).
@@ -145,20 +141,7 @@ class Segmentor(Model):
         """
         if self.notes.window is None:
             return self.run(images)
-        (crop_height, crop_width), stride = self.notes.window.crop, self.notes.window.stride
-        height, width = images.shape[1:3]
-        sums = np.zeros((len(images), 1, height, width), np.float32)
-        counts = np.zeros((height, width), np.float32)
-        for bottom in ends(height, crop_height, stride[0]):
-            for right in ends(width, crop_width, stride[1]):
-                rows = slice(max(bottom - crop_height, 0), bottom)
-                columns = slice(max(right - crop_width, 0), right)
-                by_class = self.run(images[:, rows, columns])
-                if sums.shape[1] != by_class.shape[1]:
-                    sums = np.repeat(sums, by_class.shape[1], axis=1)
-                sums[:, :, rows, columns] += by_class
-                counts[rows, columns] += 1
-        return sums / counts
+        return slide(self.run, images, self.notes.window)
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """Logarithms of the graph's probabilities for images or windows of one size.
@@ -252,6 +235,39 @@ def check_image(image: np.ndarray) -> None:
             'An image is a uint8 array of shape (H, W, 3), BGR, as cv2.imread gives it: this is '
             f'{getattr(image, "dtype", type(image).__name__)} of shape {tuple(shape)}.'
         )
+
+
+def slide(
+    run: Callable[[np.ndarray], np.ndarray], images: np.ndarray, window: Window
+) -> np.ndarray:
+    """Logarithms of the probabilities, averaged where windows overlap.
+
+    They differ from the logits by the same number for all classes of a pixel, and so do their
+    averages: the best class is that of MMSegmentation's ``slide_inference``, which averages the
+    logits.
+
+    Args:
+        run: Logarithms (B, classes, h, w) for windows (B, h, w, 3), at most ``window.crop`` large.
+        images: uint8 of shape (B, H, W, 3).
+        window: The windows.
+
+    Returns:
+        float32 of shape (B, classes, H, W).
+    """
+    (crop_height, crop_width), stride = window.crop, window.stride
+    height, width = images.shape[1:3]
+    sums = np.zeros((len(images), 1, height, width), np.float32)
+    counts = np.zeros((height, width), np.float32)
+    for bottom in ends(height, crop_height, stride[0]):
+        for right in ends(width, crop_width, stride[1]):
+            rows = slice(max(bottom - crop_height, 0), bottom)
+            columns = slice(max(right - crop_width, 0), right)
+            by_class = run(images[:, rows, columns])
+            if sums.shape[1] != by_class.shape[1]:
+                sums = np.repeat(sums, by_class.shape[1], axis=1)
+            sums[:, :, rows, columns] += by_class
+            counts[rows, columns] += 1
+    return sums / counts
 
 
 def ends(length: int, window: int, stride: int) -> list[int]:

@@ -57,6 +57,12 @@ def test_what_is_no_image_is_said(write, name, content, said):
         list(write(name, content).images())
 
 
+def test_more_pixels_than_pillow_opens(write, monkeypatch):
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 10)  # twice that is an error
+    with pytest.raises(InputError, match='too many pixels: shrink it'):
+        list(write('a.png', png(PIXELS[0])).images())
+
+
 def test_pixels_are_counted_before_they_are_decoded(write, monkeypatch):
     upload = write('a.png', png(PIXELS[0]))
     monkeypatch.setattr(uploads, 'MOST_PIXELS', 40 * 60 - 1)

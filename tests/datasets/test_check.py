@@ -146,6 +146,7 @@ def find_in_coco(root, content, classes=('cat', 'dog')):
         ('{"images": [', ['malformed annotations']),
         ('[]', ['malformed annotations']),
         (dict(images=[], annotations=[]), ['malformed annotations']),
+        ('\ufeff' + json.dumps(coco()), ['malformed annotations']),  # a byte order mark
     ],
 )
 def test_coco(tmp_path, content, expected):
@@ -202,6 +203,30 @@ def test_label_maps(tmp_path, values, reduce_zero_label, expected):
     )
     (sample,), findings = check.read_samples(dataset, 'mmseg')
     assert [f.kind for f in findings + check.check_sample(sample)] == expected
+
+
+@pytest.mark.parametrize(
+    ('options', 'expected'),
+    [
+        (dict(type='MultiLabelDataset', ann_file='labels.json'), ['label out of range']),
+        (dict(type='CustomDataset', with_label=False), []),
+    ],
+)
+def test_images_with_several_labels_and_with_none(options, expected, tmp_path):
+    pytest.importorskip('mmpretrain')
+    photo().save(tmp_path / 'good.jpg')
+    entries = [dict(img_path='good.jpg', gt_label=labels) for labels in ([0, 1], [], [2])]
+    content = dict(metainfo=dict(classes=['cat', 'dog']), data_list=entries)
+    (tmp_path / 'labels.json').write_text(json.dumps(content))
+    dataset = ConfigDict(data_root=str(tmp_path), **options)
+    samples, findings = check.read_samples(dataset, 'mmpretrain')
+    assert [finding.kind for finding in findings] == expected
+    assert {sample.image.name for sample in samples} == {'good.jpg'}
+    looks = pytest.importorskip('mmspanet.analysis.data.looks')
+    part = looks.read_part('val', dataset, 'mmpretrain')
+    assert list(zip(part.images.tolist(), part.labels.tolist(), strict=True)) == (
+        [(0, 0), (0, 1), (2, 2)] if expected else []
+    )
 
 
 def test_classes_by_list(tmp_path):

@@ -114,6 +114,7 @@ STOPPING = {
     'no categories': ('{"images": []}', 'malformed annotations'),
     'empty': ('', 'malformed annotations'),
     'not UTF-8': ('"\udcff"', 'malformed annotations'),
+    'a byte order mark': ('\ufeff' + coco(), 'malformed annotations'),
     'nested without end': ('[' * 100_000, 'malformed annotations'),
     'an image without a size': (
         coco(images=[dict(id=1, file_name='a', width='4', height=4)]),
@@ -179,6 +180,7 @@ def test_annotations_that_stop_a_run_are_refused_before_it(case, parser, tmp_pat
         changed(segmentation=dict(size=[4, 4], counts=[0] * 50 + [16])),
         changed(bbox=[-1, 0, 9, 9]),
         changed(bbox=[0, 0, 0, 0]),  # dropped by the loader
+        coco(images=[dict(IMAGES[0], file_name='\ud83d')]),  # half of a surrogate pair
     ],
 )
 def test_sound_annotations_pass(text, tmp_path):
@@ -200,6 +202,9 @@ def test_polygons_that_pycocotools_does_not_read_are_refused_where_it_measures()
     assert is_sound(content, with_masks=True)
     assert is_sound(content, with_masks=False, is_measured=True)
     assert not is_sound(content, with_masks=True, is_measured=True)
+    for polygon in (list('123456'), '12345678', [None] * 6):
+        content['annotations'][0]['segmentation'] = [polygon]
+        assert not is_sound(content, with_masks=True, is_measured=True)
     content['annotations'][0]['segmentation'] = [[1] * 6]
     assert is_sound(content, with_masks=True, is_measured=True)
 

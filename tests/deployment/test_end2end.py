@@ -1,5 +1,6 @@
 """Whole models as one graph: MMDetection's, MMSegmentation's and MMPretrain's own predictions."""
 
+import copy
 import json
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import nn
 from mmspanet.errors import InputError
 from tests.deployment import tensorrt
 from tests.deployment.test_export import ALL_MIXERS, build, pytestmark  # noqa: F401
+from tests.helpers import ROOT
 
 mmdet = pytest.importorskip('mmdet')
 
@@ -80,8 +82,6 @@ def test_the_graph_takes_the_same_boxes(to, tmp_path):
 
 def exported(model, size, folder, dynamic=frozenset({'batch'})):
     """The model's graph of a fixed size, opened in onnxruntime."""
-    import copy
-
     prepared = copy.deepcopy(model)
     parts.prepare(prepared, tuple(side + -side % 32 for side in size))
     (part,) = parts.end2end_parts(prepared, size, 2)
@@ -209,6 +209,45 @@ def test_segmentor_and_classifier(tmp_path):
         data = dict(inputs=images.permute(0, 3, 1, 2))
         expected = model(**model.data_preprocessor(data)).softmax(dim=1)
     np.testing.assert_allclose(probabilities, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(('is_fixed', 'mode'), [(True, 'slide'), (True, 'whole'), (False, 'whole')])
+def test_a_segmentor_is_compared_on_images_larger_than_its_graph(is_fixed, mode, tmp_path):
+    """As the published configs have it: windows of 512 on images whose short side is 512."""
+    pytest.importorskip('mmseg')
+    import mmcv
+
+    cfg = Config.fromfile(ROOT / 'configs/seg/upernet_spanetv2_shapes.py')
+    windows = dict(mode=mode, crop_size=(64, 64), stride=(43, 43))
+    cfg.model.test_cfg = windows
+    model = build('seg/upernet_spanetv2_shapes.py', test_cfg=windows)
+    for number, shape in enumerate([(64, 96, 3), (90, 64, 3)]):
+        picture = np.random.default_rng(number).integers(0, 256, shape, np.uint8)
+        mmcv.imwrite(picture, str(tmp_path / f'images/{number}.png'))
+    samples = check.Samples(cfg, tmp_path / 'images', 2)
+    dynamic, size = (frozenset(), (64, 64)) if is_fixed else (frozenset({'size'}), None)
+    prepared = copy.deepcopy(model)
+    parts.prepare(prepared, size)
+    (part,) = parts.end2end_parts(prepared, (64, 64), 1)
+    export.write_onnx(part, tmp_path / 'graph.onnx', {}, dynamic)
+    run = export.open_in_runtime(tmp_path / 'graph.onnx')
+    report = check.compare(run, model, cfg, samples, size)
+    assert (report.images, report.skipped, report.faults('fp32')) == (2, 0, [])
+
+    def shifted(feeds):
+        return run(dict(images=np.roll(feeds['images'], 5, axis=2)))
+
+    assert check.compare(shifted, model, cfg, samples, size).faults('fp32')
+
+
+def test_a_graph_is_calibrated_on_what_it_takes():
+    pytest.importorskip('mmseg')
+    cfg = Config.fromfile(ROOT / 'configs/seg/upernet_spanetv2_shapes.py')
+    images = [np.zeros((64, 96, 3), np.uint8), np.zeros((50, 96, 3), np.uint8)]
+    feeds = list(check.feeds_of_all(iter(images), cfg, (64, 64)))
+    assert [feed['images'].shape for feed in feeds] == [(1, 64, 64, 3)]
+    with pytest.raises(InputError, match='No training image fits'):
+        list(check.feeds_of_all(iter(images), cfg, (80, 80)))
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,17 @@ import numpy as np
 from mmengine.config import ConfigDict
 from mmengine.registry import DATASETS, init_default_scope
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
-from mmspanet.datasets.check import IGNORE_LABEL, Finding, Sample, check_sample, read_samples
+from mmspanet.datasets.check import (
+    IGNORE_LABEL,
+    Finding,
+    Sample,
+    check_sample,
+    labels_of,
+    opened,
+    read_samples,
+)
 from mmspanet.datasets.meta import metainfo
 
 THUMBNAIL = 256  # pixels that JPEGs are decoded at, where only their hash and size are wanted
@@ -36,13 +44,13 @@ def look_at(sample: Sample) -> tuple[list[Finding], Look]:
     """Check a sample, and look at its image and its segmentation map."""
     findings = check_sample(sample)
     try:
-        with Image.open(sample.image) as image:
+        with opened(sample.image) as image:
             size = ImageOps.exif_transpose(image).size if image.getexif() else image.size
             image.draft('L', (THUMBNAIL, THUMBNAIL))
             bits = imagehash.phash(image).hash
         pixels: dict[int, int] = {}
         if sample.label_map is not None:
-            with Image.open(sample.label_map) as labels:
+            with opened(sample.label_map) as labels:
                 counts = np.bincount(np.asarray(labels).ravel(), minlength=256)
             pixels = {int(k): int(counts[k]) for k in np.flatnonzero(counts) if k != IGNORE_LABEL}
     except (OSError, SyntaxError, ValueError):  # among the findings
@@ -58,7 +66,7 @@ class Part:
         name: 'train', 'val' or 'test'.
         classes: Names of the classes.
         samples: The images, in the data set's order.
-        images: Index of the image of each object (a classifier's: of each image), of shape (n,).
+        images: Index of the image of each object or, of a classifier, of each label: (n,).
         labels: Index of the class of each, of shape (n,).
         boxes: x, y, width and height in pixels of each, of shape (n, 4); empty but for detection.
         offset: What is taken off the values of segmentation maps to make labels.
@@ -91,8 +99,10 @@ def read_part(name: str, dataset: ConfigDict, scope: str) -> Part:
     if scope == 'mmseg':
         offset = int(built.reduce_zero_label)
         return Part(name, classes, samples, none, none, np.zeros((0, 4)), offset)
-    labels = np.array([built.get_data_info(k)['gt_label'] for k in range(len(built))], np.int64)
-    return Part(name, classes, samples, np.arange(len(labels)), labels, np.zeros((0, 4)))
+    labels = [labels_of(built.get_data_info(k)) for k in range(len(built))]
+    images = np.repeat(np.arange(len(labels)), [len(own) for own in labels])
+    flat = np.array([label for own in labels for label in own], np.int64)
+    return Part(name, classes, samples, images, flat, np.zeros((0, 4)))
 
 
 def _coco_part(name: str, dataset: ConfigDict, samples: list[Sample]) -> Part:
