@@ -207,10 +207,13 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> 'Config':
         InputError: If there is no such file, if it is not a valid config, or if the options
             do not fit it.
     """
-    if Path(path).is_dir():
-        raise InputError(f'The config {path} is a folder: give the path of a file.')
-    if not Path(path).is_file():
-        raise InputError(f'The config {path} does not exist: see configs/ for ours.')
+    try:
+        if Path(path).is_dir():
+            raise InputError(f'The config {path} is a folder: give the path of a file.')
+        if not Path(path).is_file():
+            raise InputError(f'The config {path} does not exist: see configs/ for ours.')
+    except OSError as error:  # a name that is too long, a folder that is closed
+        raise InputError(f'The config {path} can not be read: {error.strerror}.') from error
     from mmengine.config import Config
 
     try:
@@ -299,11 +302,21 @@ def amount(text: str) -> float:
     return number
 
 
+@contextmanager
+def _path_errors(text: str) -> Iterator[None]:
+    """Turn what the system says of a path, such as a name that is too long, into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f'{text}: {error.strerror}') from error
+
+
 def output_file(text: str) -> Path:
     """Path of a file that can be written: a ``type`` for argparse."""
     path = Path(text)
-    if path.is_dir():
-        raise argparse.ArgumentTypeError(f'{text} is a folder: give the path of a file')
+    with _path_errors(text):
+        if path.is_dir():
+            raise argparse.ArgumentTypeError(f'{text} is a folder: give the path of a file')
     output_folder(str(path.parent))
     return path
 
@@ -311,7 +324,8 @@ def output_file(text: str) -> Path:
 def output_folder(text: str) -> Path:
     """Path of a folder that is there or can be made: a ``type`` for argparse."""
     path = Path(text)
-    there = next(p for p in (path, *path.absolute().parents) if p.exists())
+    with _path_errors(text):
+        there = next(p for p in (path, *path.absolute().parents) if p.exists())
     if not there.is_dir():
         raise argparse.ArgumentTypeError(f'{there} is a file: give a folder')
     if not os.access(there, os.W_OK | os.X_OK):

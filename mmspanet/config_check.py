@@ -21,7 +21,8 @@ from mmspanet.errors import (
 )
 
 PACKAGE = Path(__file__).parent
-LIBRARIES = ('mmdet', 'mmseg', 'mmpretrain')
+TASKS = dict(mmdet='detection', mmseg='segmentation', mmpretrain='classification')
+LIBRARIES = tuple(TASKS)
 # What a launcher tells its processes by environment variables, and how it is started.
 LAUNCHERS = dict(
     pytorch=(('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'), 'tools/dist_train.sh'),

@@ -70,8 +70,13 @@ def commit(root: Path) -> str:
     if shutil.which('git') is None:
         return 'unknown'
     git = ['git', '-C', str(root)]
-    found = subprocess.run([*git, 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True)
+    found = subprocess.run(
+        [*git, 'rev-parse', '--show-toplevel', '--short', 'HEAD'], capture_output=True, text=True
+    )
     if found.returncode:
         return 'unknown'
+    top, name = found.stdout.splitlines()
+    if Path(top).resolve() != root.resolve():  # an installed package in a checkout of the user's
+        return 'unknown'
     changed = subprocess.run([*git, 'diff', '--quiet', 'HEAD', '--', '*.py']).returncode
-    return found.stdout.strip() + ('+' if changed else '')
+    return name + ('+' if changed else '')

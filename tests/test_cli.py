@@ -94,9 +94,16 @@ def test_places_of_output(tmp_path):
         (cli.output_file, 'file/a.csv'),
         (cli.output_folder, 'file'),
         (cli.output_folder, 'file/b'),
+        (cli.output_folder, 'a' * 300),
+        (cli.output_file, 'a' * 300),
     ):
         with pytest.raises(argparse.ArgumentTypeError):
             read(str(tmp_path / name))
+
+
+def test_a_name_of_a_config_that_is_too_long():
+    with pytest.raises(InputError, match='File name too long'):
+        cli.load_config('a' * 300)
 
 
 @pytest.mark.parametrize(

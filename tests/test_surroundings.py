@@ -25,6 +25,8 @@ def test_commit_of_a_checkout(tmp_path):
     assert surroundings.commit(tmp_path) == head
     (tmp_path / 'code.py').write_text('2\n')
     assert surroundings.commit(tmp_path) == head + '+'
+    (tmp_path / 'venv').mkdir()  # an installed package in a repository of the user's
+    assert surroundings.commit(tmp_path / 'venv') == 'unknown'
 
 
 def test_the_machine_is_named_by_its_gpu(monkeypatch):

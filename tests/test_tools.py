@@ -84,9 +84,13 @@ def test_gloo_is_gone_before_the_exit(shapes_root, tmp_path):
         'from pathlib import Path\n'
         'del sys.argv[0]\n'
         'runpy.run_path(sys.argv[0], run_name="__main__")\n'
-        'time.sleep(0.5)  # a thread that has ended may be listed for a moment\n'
-        'threads = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]\n'
-        'print("threads at the end:", sum("gloo" in name for name in threads))\n'
+        'for _ in range(600):  # a thread that has ended may be listed for a moment\n'
+        '    tasks = Path("/proc/self/task").glob("*/comm")\n'
+        '    count = sum("gloo" in path.read_text() for path in tasks)\n'
+        '    if not count:\n'
+        '        break\n'
+        '    time.sleep(0.1)\n'
+        'print("threads at the end:", count)\n'
     )
 
     def alone(*command):

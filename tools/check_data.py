@@ -155,10 +155,10 @@ def predict(cfg: Config, dataset: ConfigDict, checkpoint: str, folder: Path) -> 
     tested = dict(dataset, pipeline=pipeline, test_mode=True)
     tested.pop('filter_cfg', None)
     changed.test_dataloader.dataset = tested
-    if 'ann_file' in (changed.get('test_evaluator') or {}):
-        changed.test_evaluator.ann_file = str(
-            Path(dataset.get('data_root') or '', dataset['ann_file'])
-        )
+    evaluators = changed.get('test_evaluator') or []
+    for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
+        if 'ann_file' in evaluator:
+            evaluator.ann_file = str(Path(dataset.get('data_root') or '', dataset['ann_file']))
     config, out = folder / 'config.py', folder / 'predictions.pkl'
     changed.dump(config)
     options = ['--work-dir', folder / 'run', '--out', out, '--no-report']

@@ -48,6 +48,12 @@ def draw_pictures(cfg: Config, folder: str) -> None:
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='mmspanet.DrawInRGBHook')]
 
 
+def evaluators(cfg: Config) -> list[ConfigDict]:
+    """The evaluators of the test: one, or several in a list."""
+    found = cfg.test_evaluator
+    return found if isinstance(found, list) else [found]
+
+
 def augment(cfg: Config) -> None:
     """Put the config's ``tta_model`` and ``tta_pipeline`` around the model and its data."""
     if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
@@ -56,7 +62,9 @@ def augment(cfg: Config) -> None:
         print("test-time augmentation merges boxes only (MMDetection's DetTTAModel): no mask AP.")
         cfg.model.roi_head.mask_head = None
         cfg.model.roi_head.mask_roi_extractor = None
-        cfg.test_evaluator.metric = 'bbox'
+        for evaluator in evaluators(cfg):
+            if 'metric' in evaluator:
+                evaluator.metric = 'bbox'
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
 
@@ -96,8 +104,9 @@ def test(args: argparse.Namespace) -> str:
     if args.out:
         check_output(args.out, segments)
     if args.out and segments:
-        cfg.test_evaluator.output_dir = str(args.out)
-        cfg.test_evaluator.keep_results = True
+        for evaluator in evaluators(cfg):
+            if evaluator.type.endswith('IoUMetric'):
+                evaluator.update(output_dir=str(args.out), keep_results=True)
     if args.show_dir:
         make_folder(args.show_dir)
         # Absolute, since mmdet's hook puts a relative one below the work dir.

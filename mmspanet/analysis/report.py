@@ -67,7 +67,7 @@ def facts(config: str, subjects: Sequence[Subject], images: str) -> Facts:
     model, pictures = subjects[0].model, subjects[0].pictures
     weights = model.weights
     if Path(weights).is_file():
-        weights = f'{weights} (sha256 {file_hash(Path(weights))[:12]}...)'
+        weights = f'{weights} (sha256 {file_hash(Path(weights))}...)'
     libraries = surroundings.versions('numpy', 'matplotlib')
     height, width = pictures[0].pixels.shape[1:]
     return [

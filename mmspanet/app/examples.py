@@ -35,4 +35,5 @@ def copy_examples(source: Path, folder: Path) -> list[Path]:
     found = sorted(p for p in source.rglob('*') if p.suffix.lower() in IMAGES)[: 2 * COUNT]
     if not found:
         raise InputError(f'There are no images in {source}: give a folder of images.')
-    return [Path(shutil.copy(path, folder)) for path in found]
+    names = [f'{number}_{path.name}' for number, path in enumerate(found)]  # of several folders
+    return [Path(shutil.copy(path, folder / name)) for path, name in zip(found, names, strict=True)]

@@ -30,6 +30,7 @@ from .results import LOWEST_SCORE, Result, difference, predict, table
 from .uploads import MOST_BYTES, MOST_FRAMES, Upload, frame_rate
 
 KEPT_SECONDS = 3600  # uploads and results, from their last use
+KEPT_SESSIONS = 32  # whose results stay in memory: a segmentor's of a video take 120 MB
 MOST_WAITING = 50  # users in the queue; who comes later is asked to try again
 EXPLAINED = 3  # boxes, regions or classes that Grad-CAM explains
 SMALLEST_VIEW = 512  # pixels of the longer side; smaller pictures are enlarged for the page
@@ -439,6 +440,7 @@ def launch(
             server_port=port,
             root_path=root_path,
             max_file_size=MOST_BYTES,
+            state_session_capacity=KEPT_SESSIONS,
             share=False,
             quiet=True,
             ssr_mode=False,

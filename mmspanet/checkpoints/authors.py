@@ -131,7 +131,8 @@ def _spam_from_authors(mixer: StateDict) -> StateDict:
             ours[f'convs.{int(head[2]) - 1}{head[3]}'] = value
     if filters:
         ours['srf.filter'] = torch.cat([filters[i] for i in sorted(filters)])
-    if 'reduce.weight' in ours:  # a 1x1 convolution there, a Linear layer here
+    # A 1x1 convolution there, a Linear layer here.
+    if 'reduce.weight' in ours and ours['reduce.weight'].ndim == 4:
         ours['reduce.weight'] = ours['reduce.weight'].flatten(1)
     return ours
 

@@ -4,6 +4,7 @@ The model's load hooks come here, so ``torch.load`` with ``load_state_dict``, MM
 ``init_cfg`` all go the same way.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,11 +63,12 @@ def translate_classifier(state_dict: dict[str, Any], prefix: str) -> None:
 
 def _is_unused(backbone: Any, key: str) -> bool:
     """Whether ``key`` is of the classifier, or of a stage or norm that is not built."""
-    part, *rest = key.split('.')
+    part = key.partition('.')[0]
     if part in ('norm', 'head'):
         return True
-    if part in ('downsample_layers', 'stages'):
-        return len(backbone.stages) <= int(rest[0]) < 4
+    stage = re.match(r'(?:downsample_layers|stages)\.([0-3])\.', key)
+    if stage:
+        return len(backbone.stages) <= int(stage[1])
     return part in ('norm0', 'norm1', 'norm2', 'norm3') and not hasattr(backbone, part)
 
 

@@ -21,13 +21,14 @@ from mmengine.structures import InstanceData
 from torch.nn import functional as F
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from mmspanet.config_check import TASKS
 from mmspanet.datasets.paths import check_data, part_datasets
 from mmspanet.errors import InputError
 from mmspanet.runtime.models import SMALLEST_PROBABILITY, slide
 from mmspanet.runtime.notes import Window
 
 from .export import Run
-from .metadata import TASKS, test_pipeline, window
+from .metadata import test_pipeline, window
 
 SCORE = 0.05  # detections below it are not compared
 NEAR = 1.0  # pixels by which the corners of one box may differ

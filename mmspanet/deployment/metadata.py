@@ -9,13 +9,11 @@ from mmengine.config import Config
 
 from mmspanet import __version__
 from mmspanet.apis.inference import dataset_meta
-from mmspanet.config_check import library_of
+from mmspanet.config_check import TASKS, library_of
 from mmspanet.datasets.paths import part_datasets
 from mmspanet.errors import InputError
 
 from .end2end import divisor
-
-TASKS = dict(mmdet='detection', mmseg='segmentation', mmpretrain='classification')
 
 # Steps of test pipelines that leave the pixels as they are.
 _HARMLESS = ('Load', 'Pack', 'Collect', 'ImageToTensor', 'ToTensor')

@@ -52,10 +52,8 @@ def join_cpu_processes(cfg: Config) -> None:
     dist.init_process_group('gloo')
     cfg.model_wrapper_cfg = dict(
         type='MMDistributedDataParallel',
-        device_ids=None,
         find_unused_parameters=cfg.get('find_unused_parameters', False),
-        **(cfg.get('model_wrapper_cfg') or {}),
-    )
+    ) | dict(cfg.get('model_wrapper_cfg') or {}, device_ids=None)
     _notice(f'{dist.get_world_size()} CPU processes are joined by gloo')
 
 

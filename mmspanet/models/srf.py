@@ -42,7 +42,10 @@ class SpectralRescalingFilter(nn.Module):
         """The raw F for maps of (H, W) = ``size``: (C, H, W // 2 + 1), float32 or float64."""
         raw = _at_least_float32(self.filter)
         half_spectrum = (size[0], size[1] // 2 + 1)
-        return raw if raw.shape[1:] == half_spectrum else _resize(raw, half_spectrum)
+        if raw.shape[1:] == half_spectrum:
+            return raw
+        with _without_autocast(raw.device.type):
+            return _resize(raw, half_spectrum)
 
 
 class ScaledSpectralRescalingFilter(SpectralRescalingFilter):

@@ -110,7 +110,7 @@ class Detector(Model):
         )
 
     def predict(self, image: np.ndarray, score: float) -> Prediction:
-        """Boxes from ``score`` up are drawn, all are in the record."""
+        """Boxes above ``score`` are drawn, all are in the record."""
         found = self(image)
         picture = drawing.detections(image, found[found.scores > score], self.notes.palette)
         return Prediction(picture, found.record())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mmspanet.errors import InputError
-from mmspanet.runtime.resize import Resize, Size
+from mmspanet.runtime.resize import Resize, Size, pair
 
 TASKS = ('detection', 'segmentation', 'classification')
 
@@ -22,6 +22,19 @@ class Window:
 
     crop: Size
     stride: Size
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> 'Window':
+        """Read what the metadata of a file has.
+
+        Raises:
+            KeyError: If one of the attributes is missing.
+            ValueError: If they are no sizes, or the stride leaves gaps between windows.
+        """
+        crop, stride = pair(record['crop']), pair(record['stride'])
+        if stride[0] > crop[0] or stride[1] > crop[1]:
+            raise ValueError(f'a stride of {stride} leaves gaps between windows of {crop}')
+        return cls(crop, stride)
 
 
 @dataclass(frozen=True)
@@ -79,7 +92,9 @@ class Notes:
             text = metadata.get(name)
             return None if text in (None, '', 'None') else json.loads(text)
 
-        size, window = read('size'), read('window')
+        size, window, batch = read('size'), read('window'), read('batch')
+        if batch is not None and (type(batch) is not int or batch < 1):
+            raise ValueError(f'{batch} is no number of images')
         if metadata.get('channels', 'BGR') != 'BGR':
             raise ValueError(f'channels are {metadata["channels"]}, not BGR')
         return cls(
@@ -87,17 +102,10 @@ class Notes:
             classes=tuple(map(str, read('classes') or ())),
             palette=tuple(tuple(map(int, color)) for color in read('palette') or ()),  # type: ignore[misc]
             resize=Resize.of(read('resize') or {}),
-            size=None if size is None else _size(size),
-            batch=read('batch'),
-            window=window and Window(_size(window['crop']), _size(window['stride'])),
+            size=None if size is None else pair(size),
+            batch=batch,
+            window=None if window is None else Window.of(window),
             mask_threshold=float(metadata.get('mask_threshold', 0.5)),
             precision=metadata.get('precision', ''),
             config=metadata.get('config', ''),
         )
-
-
-def _size(sides: Any) -> Size:
-    height, width = map(int, sides)
-    if min(height, width) < 1:
-        raise ValueError(f'{sides} is no height and width')
-    return height, width

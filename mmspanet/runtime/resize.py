@@ -45,13 +45,18 @@ class Resize:
 
         Raises:
             TypeError: If it has a key that is none of the attributes.
-            ValueError: If it names an interpolation or a backend that is not known.
+            ValueError: If it names an interpolation, a backend or an edge that is not known, or
+                sizes that are none.
         """
         found = cls(**{key: value for key, value in record.items() if value is not None})
         if found.interpolation not in _CV2 or found.backend not in ('cv2', 'pillow'):
             raise ValueError(f'no resizing by {found.backend}, {found.interpolation}')
-        pair = dict(scale=_pair(found.scale), crop=_pair(found.crop))
-        return cls(**(vars(found) | pair))
+        sides = dict(crop=None if found.crop is None else pair(found.crop))
+        if found.edge is None:
+            sides['scale'] = None if found.scale is None else pair(found.scale)
+        elif found.edge not in ('short', 'long', 'width', 'height') or not _is_side(found.scale):
+            raise ValueError(f'no resizing of the edge {found.edge} to {found.scale}')
+        return cls(**(vars(found) | sides))
 
     def size(self, image_size: Size) -> Size:
         """Height and width before the crop, as MMCV and MMPretrain round them."""
@@ -92,8 +97,19 @@ class Resize:
         return cv2.resize(image, size[::-1], interpolation=_CV2[self.interpolation])
 
 
-def _pair(sides: Any) -> Any:
-    return tuple(map(int, sides)) if isinstance(sides, list | tuple) else sides
+def _is_side(value: Any) -> bool:
+    return type(value) is int and value > 0
+
+
+def pair(sides: Any) -> tuple[int, int]:
+    """Two positive integers of a file's metadata.
+
+    Raises:
+        ValueError: If they are none.
+    """
+    if not isinstance(sides, list | tuple) or len(sides) != 2 or not all(map(_is_side, sides)):
+        raise ValueError(f'{sides} is no pair of sides')
+    return sides[0], sides[1]
 
 
 def _center(image: np.ndarray, crop: Size) -> np.ndarray:

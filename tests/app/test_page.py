@@ -150,7 +150,7 @@ def serving(work_dirs: Path, *options: str):
         yield f'http://127.0.0.1:{port}/'
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(300)
         reader.join()
 
 

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from mmspanet.app import uploads
+from mmspanet.app.examples import copy_examples
 from mmspanet.app.uploads import Upload
 from mmspanet.errors import InputError
 
@@ -100,3 +101,12 @@ def test_a_video_has_so_many_frames(tmp_path, monkeypatch):
 def test_a_file_that_is_gone_is_said(tmp_path):
     with pytest.raises(InputError, match='upload it again'):
         list(Upload(tmp_path / 'a.png').images())
+
+
+def test_examples_of_one_name_in_two_folders(tmp_path):
+    for name in ('a/1.png', 'b/1.png'):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(name.encode())
+    (tmp_path / 'to').mkdir()
+    copied = copy_examples(tmp_path, tmp_path / 'to')
+    assert [path.read_bytes() for path in copied] == [b'a/1.png', b'b/1.png']

@@ -186,7 +186,17 @@ def test_filters_of_another_input_size_are_refused():
 
 @pytest.mark.parametrize(
     'file',
-    [{}, {'layer1.0.conv1.weight': torch.ones(1)}, {'backbone.norm0.weight': torch.ones(32)}],
+    [
+        {},
+        {'layer1.0.conv1.weight': torch.ones(1)},
+        {'backbone.norm0.weight': torch.ones(32)},
+        {'stages': torch.ones(1)},
+        {
+            'stages.x.weight': torch.ones(1),
+            'stages.0.0.token_mixer.ctx.weight': torch.ones(1),
+            'stages.0.0.token_mixer.proj.3.weight': torch.ones(()),
+        },
+    ],
 )
 def test_a_file_that_fills_nothing_is_refused(file):
     with pytest.raises(CheckpointError, match='fills nothing'):

@@ -56,6 +56,10 @@ def test_cpu_processes_are_joined_as_the_config_says(monkeypatch):
     device.join_cpu_processes(cfg)
     assert cfg.model_wrapper_cfg.static_graph
     assert not cfg.model_wrapper_cfg.find_unused_parameters
+    whole = dict(type='MMDistributedDataParallel', find_unused_parameters=True, device_ids=[0])
+    cfg = Config(dict(launcher='pytorch', model_wrapper_cfg=whole))
+    device.join_cpu_processes(cfg)
+    assert cfg.model_wrapper_cfg == dict(whole, device_ids=None)
 
 
 def test_an_accelerator_changes_nothing(monkeypatch, capsys):

@@ -25,6 +25,12 @@ def test_the_raw_filter_is_resized_then_squashed(srf, size):
     torch.testing.assert_close(srf.gain(size).double(), raw.sigmoid(), rtol=1e-5, atol=1e-6)
 
 
+def test_autocast_does_not_reach_the_resizing(srf, device):
+    expected = srf.gain((20, 20))
+    with torch.autocast(device.type, torch.bfloat16):
+        assert torch.equal(srf.gain((20, 20)), expected)
+
+
 def test_alpha_is_the_slope_of_the_sigmoid(srf):
     scaled = ScaledSpectralRescalingFilter(8, (14, 15)).eval()
     scaled.load_state_dict(dict(filter=srf.filter, alpha=torch.tensor([3.0])))

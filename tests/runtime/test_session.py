@@ -73,6 +73,14 @@ def of_nobody(folder):
     return path
 
 
+def of_windows(**window):
+    return lambda folder: graphs.segmentor(folder / 'a.onnx', window=window)
+
+
+def of_resizing(**resize):
+    return lambda folder: graphs.classifier(folder / 'a.onnx', resize=resize)
+
+
 BAD = dict(
     missing=(lambda folder: folder / 'no.onnx', 'does not exist'),
     folder=(lambda folder: folder, 'neither .onnx nor .xml'),
@@ -84,10 +92,16 @@ BAD = dict(
     part=(of_a_part, 'no whole model'),
     foreign=(of_nobody, 'no whole model'),
     size=(lambda f: graphs.classifier(f / 'a.onnx', resize='{"scale": '), 'can not be read'),
-    resize=(lambda f: graphs.classifier(f / 'a.onnx', resize=dict(turn=9)), 'can not be read'),
-    method=(lambda f: graphs.classifier(f / 'a.onnx', resize=dict(interpolation='ai')), 'cv2, ai'),
+    resize=(of_resizing(turn=9), 'can not be read'),
+    method=(of_resizing(interpolation='ai'), 'cv2, ai'),
     channels=(lambda f: graphs.classifier(f / 'a.onnx', channels='RGB'), 'channels are RGB'),
-    window=(lambda f: graphs.segmentor(f / 'a.onnx', window=dict(crop=[4, 4])), 'stride'),
+    window=(of_windows(crop=[4, 4]), 'stride'),
+    gaps=(of_windows(crop=[4, 4], stride=[4, 5]), 'gaps'),
+    side=(of_resizing(scale=224), 'no pair of sides'),
+    sides=(of_resizing(scale=[0, 9]), 'no pair of sides'),
+    edge=(of_resizing(scale=9, edge='shrt'), 'edge shrt'),
+    edges=(of_resizing(scale=[9, 9], edge='short'), 'edge short'),
+    batch=(lambda f: graphs.classifier(f / 'a.onnx', batch=-1), 'no number of images'),
 )  # fmt: skip
 
 

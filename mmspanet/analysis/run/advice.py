@@ -67,10 +67,11 @@ def _from_validation(log: Log, cfg: Config) -> list[Hint]:
         return []
     hints: list[Hint] = []
     watched = _watched(cfg, names)
-    values = np.array([row[watched] for row in log.validation if watched in row], float)
+    rows = [row for row in log.validation if watched in row]
+    values = np.array([row[watched] for row in rows], float)
     scale = 100.0 if values.size and np.nanmax(values) > 1 else 1.0
     if len(values) > 1 and np.nanmax(values) - values[-1] > FALLEN_BACK * scale:
-        best = log.validation[int(np.nanargmax(values))]['step']
+        best = rows[int(np.nanargmax(values))]['step']
         hints.append((
             f'{watched} was best at iteration {best} and fell since: keep the best checkpoint, and '
             'stop early or augment more.',

@@ -11,9 +11,11 @@ from mmengine.registry import DATASETS, init_default_scope
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from pycocotools import mask as coco_mask
+from torch import Tensor
 
 from mmspanet.analysis.page import Picture
 from mmspanet.datasets.paths import leaf_datasets
+from mmspanet.errors import InputError
 
 Pixels = NDArray[np.uint8]
 
@@ -160,6 +162,10 @@ def _reads_bgr(dataset: ConfigDict) -> bool:
 
 
 def _packed_picture(item: Any, classes: Sequence[str], scope: str, swaps: bool) -> Picture:
+    if not isinstance(item['inputs'], Tensor):
+        raise InputError(
+            'The training pipeline gives several images at once, of which no pictures are made.'
+        )
     pixels = item['inputs'].numpy().transpose(1, 2, 0)
     if pixels.dtype != np.uint8:  # normalized by the pipeline: stretched to what can be seen
         low, high = float(pixels.min()), float(pixels.max())

@@ -12,7 +12,7 @@ import mmspanet
 from mmspanet import cli
 from mmspanet.analysis import page
 from mmspanet.analysis.page import Facts, Gallery, Hints, Section, Table
-from mmspanet.config_check import library_of
+from mmspanet.config_check import TASKS, library_of
 from mmspanet.datasets.paths import part_datasets
 from mmspanet.errors import InputError
 from mmspanet.files import write_text
@@ -25,7 +25,6 @@ from .predictions import newest_predictions, read_predictions
 TEMPLATE = Path(page.__file__).with_name('sections.html')
 RECORD = 'run.json'  # of mmspanet.engine.record
 MOST_SETTINGS = 300  # rows of the config's difference
-TASKS = dict(mmdet='detection', mmseg='segmentation', mmpretrain='classification')
 SECTIONS: dict[str, Callable[..., tuple[list[Section], list[Hint]]]] = dict(
     mmdet=detector.sections, mmseg=segmentor.sections, mmpretrain=classifier.sections
 )

@@ -1,5 +1,6 @@
 """The part of a run's page that is about a segmentor."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mmspanet.analysis.page import Gallery, Picture, Section, Table
+from mmspanet.datasets.check import IGNORE_LABEL
 from mmspanet.errors import InputError
 
 from . import advice, drawings, pictures, segmentation
@@ -27,7 +29,7 @@ class Maps:
         folder: The found maps, a PNG file by the stem of each image's name.
 
     Raises:
-        InputError: If the folder has no map of an image of the data set.
+        InputError: If the folder has no map of an image of the data set, or two images one name.
     """
 
     def __init__(self, dataset: ConfigDict, folder: Path) -> None:
@@ -39,6 +41,13 @@ class Maps:
             raise InputError(
                 f'{folder} has no map of an image of {dataset.get("data_root", "the data set")}: '
                 'name their data set by --part.'
+            )
+        stems = Counter(Path(info['img_path']).stem for info in self.infos)
+        (stem, count), *_ = stems.most_common(1)
+        if count > 1:
+            raise InputError(
+                f'{count} images of the data set are called {stem}, and maps are kept by the name: '
+                'give the images different names to have figures of them.'
             )
         self.folder = folder
         self.classes = list(built.metainfo['classes'])
@@ -60,6 +69,11 @@ class Maps:
             found = found - 1
         if found.shape != truth.shape or found.max(initial=0) >= len(self.classes):
             raise InputError(f'{path} is no map of the size and the classes of the true one.')
+        if truth[truth != IGNORE_LABEL].max(initial=0) >= len(self.classes):
+            raise InputError(
+                f'The true map of {info["img_path"]} has labels beyond the {len(self.classes)} '
+                'classes: python tools/check_data.py CONFIG lists them.'
+            )
         return str(info['img_path']), truth, found
 
     def __iter__(self) -> Iterator[tuple[str, Labels, Labels]]:

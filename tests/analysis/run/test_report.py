@@ -40,6 +40,13 @@ def test_a_curve_and_its_hint(run, word):
     assert word in hint[1]
 
 
+def test_a_hint_names_the_iteration_of_the_best():
+    run = log([4.0, 2.0, 1.0, *[0.9] * 20], [0, 60, 40])
+    del run.validation[0]['mIoU']  # as where the first validation had another metric
+    (hint,) = advice.from_log(run, CFG)
+    assert 'best at iteration 20 ' in hint[0]
+
+
 def test_a_good_curve_has_no_hint():
     assert advice.from_log(log([4.0, 2.0, 1.0, *[0.9] * 20], [40, 60]), CFG) == []
 
