@@ -24,7 +24,7 @@ from rich.progress import track
 from mmspanet import cli
 from mmspanet.config_check import library_of
 from mmspanet.datasets.check import FAULTS, NOTES, Finding, Sample, check_sample, read_samples
-from mmspanet.datasets.paths import has_annotations, part_datasets
+from mmspanet.datasets.paths import evaluators, has_annotations, part_datasets
 from mmspanet.errors import InputError, WorkerError
 from mmspanet.files import open_for_replacement
 from mmspanet.processes import start_pool_worker
@@ -155,8 +155,7 @@ def predict(cfg: Config, dataset: ConfigDict, checkpoint: str, folder: Path) -> 
     tested = dict(dataset, pipeline=pipeline, test_mode=True)
     tested.pop('filter_cfg', None)
     changed.test_dataloader.dataset = tested
-    evaluators = changed.get('test_evaluator') or []
-    for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
+    for evaluator in evaluators(changed, 'test'):
         if 'ann_file' in evaluator:
             evaluator.ann_file = str(Path(dataset.get('data_root') or '', dataset['ann_file']))
     config, out = folder / 'config.py', folder / 'predictions.pkl'

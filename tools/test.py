@@ -48,21 +48,17 @@ def draw_pictures(cfg: Config, folder: str) -> None:
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='mmspanet.DrawInRGBHook')]
 
 
-def evaluators(cfg: Config) -> list[ConfigDict]:
-    """The evaluators of the test: one, or several in a list."""
-    found = cfg.test_evaluator
-    return found if isinstance(found, list) else [found]
-
-
 def augment(cfg: Config) -> None:
     """Put the config's ``tta_model`` and ``tta_pipeline`` around the model and its data."""
+    from mmspanet.datasets.paths import evaluators
+
     if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
         raise InputError('--tta needs tta_model and tta_pipeline in the config.')
     if cfg.model.get('roi_head', {}).get('mask_head') is not None:
         print("test-time augmentation merges boxes only (MMDetection's DetTTAModel): no mask AP.")
         cfg.model.roi_head.mask_head = None
         cfg.model.roi_head.mask_roi_extractor = None
-        for evaluator in evaluators(cfg):
+        for evaluator in evaluators(cfg, 'test'):
             if 'metric' in evaluator:
                 evaluator.metric = 'bbox'
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
@@ -92,7 +88,7 @@ def test(args: argparse.Namespace) -> str:
     from mmspanet import checkpoints
     from mmspanet.checkpoints.safe import guard_process
     from mmspanet.checkpoints.sources import local_file
-    from mmspanet.datasets.paths import check_data
+    from mmspanet.datasets.paths import check_data, evaluators
     from mmspanet.engine import device, run
     from mmspanet.engine.record import RecordRunHook
 
@@ -104,7 +100,7 @@ def test(args: argparse.Namespace) -> str:
     if args.out:
         check_output(args.out, segments)
     if args.out and segments:
-        for evaluator in evaluators(cfg):
+        for evaluator in evaluators(cfg, 'test'):
             if evaluator.type.endswith('IoUMetric'):
                 evaluator.update(output_dir=str(args.out), keep_results=True)
     if args.show_dir:

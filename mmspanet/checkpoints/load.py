@@ -136,7 +136,7 @@ def newest_whole_checkpoint(work_dir: str | Path) -> str | None:
     """
     folder = Path(work_dir)
     progress = {path: done for path in folder.glob('*.pth') if (done := _progress(path))}
-    found = [path for path in progress if not _is_of_earlier_run(path, progress)]
+    found = _of_last_run(progress, folder / 'last_checkpoint')
     for path in sorted(found, key=progress.__getitem__, reverse=True):
         if is_whole(path):
             return str(path)
@@ -154,18 +154,18 @@ def _progress(path: Path) -> tuple[int, int] | None:
     return (int(name[1]), int(name[2] or 0)) if name else None
 
 
-def _is_of_earlier_run(path: Path, progress: Mapping[Path, tuple[int, int]]) -> bool:
-    """Whether a file is further than the folder's last run has come, and older than its note.
+def _of_last_run(progress: Mapping[Path, tuple[int, int]], note: Path) -> list[Path]:
+    """The files without those that are further than the folder's last run, and older than its note.
 
     MMEngine notes each checkpoint in ``last_checkpoint`` once it is written, so that a run that is
     killed between the two is further than its note, but not older.
     """
-    note = path.with_name('last_checkpoint')
     try:
-        last, written = path.with_name(Path(note.read_text().strip()).name), note.stat().st_mtime
-        return progress[path] > progress[last] and path.stat().st_mtime < written
+        end = progress[note.with_name(Path(note.read_text().strip()).name)]
+        written = note.stat().st_mtime
+        return [p for p, done in progress.items() if done <= end or p.stat().st_mtime >= written]
     except (OSError, UnicodeDecodeError, ValueError, KeyError):
-        return False
+        return list(progress)
 
 
 def is_whole(path: Path) -> bool:

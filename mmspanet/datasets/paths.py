@@ -81,6 +81,12 @@ def has_annotations(cfg: Config, part: str) -> bool:
     return not (isinstance(evaluator, dict) and evaluator.get('format_only'))
 
 
+def evaluators(cfg: Config, part: str) -> list[ConfigDict]:
+    """The evaluators of a part, of which a config has one, several in a list, or none."""
+    found = cfg.get(f'{part}_evaluator') or []
+    return found if isinstance(found, list) else [found]
+
+
 def leaf_datasets(dataset: ConfigDict, place: str) -> Iterator[tuple[str, ConfigDict]]:
     """The data sets inside wrappers such as RepeatDataset and ConcatDataset."""
     if 'dataset' in dataset:

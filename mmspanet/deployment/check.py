@@ -177,7 +177,7 @@ def compare(
     before, after = (_evaluator(samples, cfg) for _ in range(2))
     ids = []
     for sample in samples:
-        if task == 'segmentation' and size and window(cfg) is None:
+        if task == 'segmentation' and size and window(cfg.model.get('test_cfg')) is None:
             sample = _stretched(sample, size)
         image = sample['inputs'].permute(1, 2, 0).numpy()
         if size and not _fits(image.shape[:2], size, cfg):
@@ -205,7 +205,7 @@ def _fits(shape: tuple[int, int], size: tuple[int, int], cfg: Config) -> bool:
     """Whether a graph of fixed size gives for an image what PyTorch does."""
     if TASKS[cfg.default_scope] == 'detection':  # it is padded
         return shape[0] <= size[0] and shape[1] <= size[1]
-    if window(cfg) is not None:  # the graph is one window of it
+    if window(cfg.model.get('test_cfg')) is not None:  # the graph is one window of it
         return shape[0] >= size[0] and shape[1] >= size[1]
     return tuple(shape) == tuple(size)
 
@@ -345,9 +345,9 @@ def _label_map(
     run: Run, model: Any, expected: Any, image: np.ndarray, size: Any, report: Report
 ) -> Any:
     labels = None
-    if model.test_cfg.mode == 'slide':
-        sliding = Window(tuple(model.test_cfg.crop_size), tuple(model.test_cfg.stride))
-        by_class = slide(lambda windows: _logarithms(run, windows)[0], image[None], sliding)
+    if windows := window(model.test_cfg):
+        sliding = Window.of(windows)
+        by_class = slide(lambda cut: _logarithms(run, cut)[0], image[None], sliding)
     else:
         by_class, labels = _logarithms(run, image[None])
     logits = torch.from_numpy(by_class)

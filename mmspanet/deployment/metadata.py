@@ -1,7 +1,7 @@
 """What a file of a whole model says about itself, so that it can be run without its config."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def end2end_notes(
         classes=json.dumps(list(meta.get('classes', []))),
         palette=json.dumps([list(map(int, color)) for color in meta.get('palette') or []]),
         mask_threshold=str(rcnn.get('mask_thr_binary', 0.5)),
-        window=json.dumps(window(cfg)),
+        window=json.dumps(window(cfg.model.get('test_cfg'))),
         precision='fp32',
         config=Path(config).name,
         version=__version__,
@@ -108,10 +108,9 @@ def resizing(pipeline: Iterable[dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def window(cfg: Config) -> dict[str, list[int]] | None:
+def window(test_cfg: Mapping[str, Any] | None) -> dict[str, list[int]] | None:
     """Height and width of a segmentor's sliding windows, and their stride; None without them."""
-    test_cfg = cfg.model.get('test_cfg') or {}
-    if test_cfg.get('mode') != 'slide':
+    if test_cfg is None or test_cfg.get('mode') != 'slide':
         return None
     return dict(crop=list(test_cfg['crop_size']), stride=list(test_cfg['stride']))
 
@@ -122,7 +121,9 @@ def image_size(cfg: Config) -> tuple[int, int]:
     A detector's are in landscape format. A segmentor's are the windows or the training crops.
     """
     if library_of(cfg) == 'mmseg':
-        crop = (window(cfg) or {}).get('crop') or cfg.model.data_preprocessor.size
+        crop = (window(cfg.model.get('test_cfg')) or {}).get(
+            'crop'
+        ) or cfg.model.data_preprocessor.size
         return tuple(crop)
     resize = resizing(test_pipeline(cfg))
     if resize.get('crop'):

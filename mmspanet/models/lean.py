@@ -79,10 +79,10 @@ class StarReLULinear(_Step):
 
     @staticmethod
     def forward(x: Tensor, scale: Tensor, bias: Tensor, weight: Tensor) -> Tensor:
-        z, factor = F.relu(x), 1
+        z = F.relu(x)
         if x.dtype == torch.float16:
-            z, factor = z.div_(16), 256
-        scaled, shift = (factor * scale * weight).to(x.dtype), (bias * weight.sum(1)).to(x.dtype)
+            z, scale = z.div_(16), 256 * scale
+        scaled, shift = (scale * weight).to(x.dtype), (bias * weight.sum(1)).to(x.dtype)
         return pointwise(z.square_(), scaled, shift)
 
     @staticmethod
@@ -91,9 +91,12 @@ class StarReLULinear(_Step):
         x, scale, bias, weight = ctx.saved_tensors
         z = F.relu(x)
         doubled = (2 * scale * weight).to(x.dtype)
-        squares, factor = (z.square(), 1) if x.dtype != torch.float16 else ((z / 16).square_(), 256)
+        is_half = x.dtype == torch.float16
+        squares = (z / 16).square_() if is_half else z.square()
         grad_x, of_squares = _pointwise_backward(grad, squares, doubled)
-        of_squares = of_squares.to(weight.dtype) * factor
+        of_squares = of_squares.to(weight.dtype)
+        if is_half:
+            of_squares.mul_(256)
         sums = grad.sum((0, 2, 3), dtype=weight.dtype)  # of scaled losses, beyond float16
         grad_scale = (of_squares * weight).sum().view_as(scale)
         grad_weight = of_squares.mul_(scale).add_(bias * sums[:, None])

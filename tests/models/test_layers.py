@@ -61,6 +61,11 @@ def test_star_relu():
     assert act(torch.tensor([-3.0, 0.0, 2.0])).tolist() == [-1.0, -1.0, 7.0]
 
 
+def test_star_relu_does_not_overflow_under_autocast(device):
+    with torch.autocast(device.type, torch.float16):
+        assert StarReLU()(torch.full((1,), 400.0, dtype=torch.float16)).item() == 160000
+
+
 @pytest.mark.parametrize('form', ['training', 'evaluation', 'deployed'])
 def test_mlp_stays_in_the_range_of_float16(form, device):
     """The square of what is behind its first layer does not; its result does."""
