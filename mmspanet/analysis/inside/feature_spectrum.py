@@ -263,9 +263,9 @@ def _draw_depth(axes: Axes, models: Mapping[str, Sequence[BlockSpectrum]]) -> No
         axes.plot(depth, values, color=color, marker=marker, label=title)
     axes.set(
         xlabel='block number / number of blocks',
-        ylabel=f'{Y_LABEL}\nat the highest frequency',
+        ylabel=Y_LABEL,
         xlim=(0, 1.02),
-        title='the right ends of the curves',
+        title='at the highest frequency',
     )
     _legend_below(axes, None)
 

@@ -20,6 +20,7 @@ from projects.side_by_side.photographs.contestants import CONTESTANTS
 from projects.side_by_side.photographs.tables import in_percent, metric_name
 
 HERE = Path(__file__).parent
+WITHOUT_NOISE = min(noise.STRENGTHS) / 2  # where its point is drawn
 
 
 def parse_args() -> argparse.Namespace:
@@ -92,8 +93,12 @@ def draw_robustness(rows: Sequence[Mapping[str, str]]) -> Figure:
                 for number, model in enumerate(models):
                     _draw_line(axes, rows, (data, band, model), number)
                 low, high = noise.BANDS[band]
-                axes.set_title(f'{data}\n{low:.3g} to {min(high, 0.71):.2g} cycles per pixel')
+                axes.set_title(f'{data}\n{low:.4g} to {min(high, 0.71):.4g} cycles per pixel')
                 axes.set_xscale('log', base=2)
+                axes.set_xticks(
+                    [WITHOUT_NOISE, *noise.STRENGTHS],
+                    ['none', *map('{:g}'.format, noise.STRENGTHS)],
+                )
             line[0].set_ylabel(f'{metric_name(data)}, %')
         for axes in panels[-1]:
             axes.set_xlabel('root mean square of the noise')
@@ -105,13 +110,13 @@ def draw_robustness(rows: Sequence[Mapping[str, str]]) -> Figure:
 def _draw_line(
     axes: Axes, rows: Sequence[Mapping[str, str]], key: tuple[str, str, str], number: int
 ) -> None:
-    """One model's mean over seeds; the point at strength 2 is without noise."""
+    """One model's mean over seeds."""
     data, band, model = key
     of_model = [row for row in rows if row['data'] == data and row['model'] == model]
     points: dict[float, list[float]] = {}
     for row in of_model:
         if row['band'] in (band, 'none'):
-            place = float(row['strength']) or min(noise.STRENGTHS) / 2
+            place = float(row['strength']) or WITHOUT_NOISE
             points.setdefault(place, []).append(in_percent(row['score'], data))
     places = sorted(points)
     axes.plot(

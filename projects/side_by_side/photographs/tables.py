@@ -65,7 +65,6 @@ def results(folder: Path, data: str, init: str = training.SCRATCH) -> str:
             f'to {OURS}': _with_range(apart) if apart and model != OURS else '',
             '95 % over images': f'{interval["low"]} to {interval["high"]}' if interval else '',
             'rate': f'{group[0].rate:g}',
-            'images per CPU s': first['images_per_cpu_second'],
             'peak MiB': first['peak_memory_mib'],
             'backbone M': first['backbone_params_m'],
             'GMACs': f'{float(first["macs_m"]) / 1e3:.2f}',
@@ -89,10 +88,11 @@ def rates(folder: Path) -> str:
     rows = []
     for (data, model), by_rate in scores.items():
         row = {'data': data, 'model': model}
+        chosen = training.chosen_rate(by_rate)
         for rate in columns:
             value = by_rate.get(rate)
             text = '' if value is None else f'{value:.1f}'
-            row[f'{rate:g}'] = f'**{text}**' if value == max(by_rate.values()) else text
+            row[f'{rate:g}'] = f'**{text}**' if rate == chosen else text
         rows.append(row)
     return _markdown(rows) + '\n'
 

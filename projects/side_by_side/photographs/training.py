@@ -147,13 +147,19 @@ def best_rate(table: Path, data: str, family: str) -> float:
         InputError: If the table lacks a rate of this family on this data set.
     """
     scores = sweep_scores(table, data, family)
-    lacking = ', '.join(f'{rate:g}' for rate in rates_to_sweep(scores) if rate not in scores)
-    if lacking:
+    chosen = chosen_rate(scores)
+    if chosen is None:
+        lacking = ', '.join(f'{rate:g}' for rate in rates_to_sweep(scores) if rate not in scores)
         raise InputError(
             f'{table} has no run of {family} on {data} at {lacking}: run '
             'projects.side_by_side.photographs.sweep first, or give --rate.'
         )
-    return _best(scores)
+    return chosen
+
+
+def chosen_rate(scores: Mapping[float, float]) -> float | None:
+    """The best rate of a finished sweep; None while a rate is missing."""
+    return _best(scores) if all(rate in scores for rate in rates_to_sweep(scores)) else None
 
 
 def _best(scores: Mapping[float, float]) -> float:
