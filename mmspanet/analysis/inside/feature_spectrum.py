@@ -210,8 +210,9 @@ def draw_models(models: Mapping[str, Sequence[BlockSpectrum]]) -> Drawing:
         margin = 0.05 * (high - low)
         for axes, (title, spectra) in zip(panels, models.items(), strict=False):
             _draw_spectra(axes, spectra, title)
-            axes.set_ylim(low - margin, high + margin)
         _draw_depth(panels[len(models)], models)
+        for axes in panels[: len(models) + 1]:
+            axes.set_ylim(low - margin, high + margin)
         for axes in panels[len(models) + 1 :]:
             axes.remove()
     return Drawing(
