@@ -23,6 +23,7 @@ from mmspanet.files import make_folder, write_bytes, write_text
 IMAGES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 LARGEST_ASPECT = 100  # beyond, the libraries resize to nothing, or to gigabytes
 VIDEOS = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.webm')
+CONTAINERS = ('avi', 'matroska', 'mov')  # FFmpeg's demuxers of VIDEOS
 
 
 @dataclass
@@ -167,6 +168,15 @@ def run_image(source: Source, predictor: Predictor, score: float, results: Resul
     return True
 
 
+def open_video(path: Path) -> cv2.VideoCapture:
+    """Open a file as one of :data:`CONTAINERS`; ``isOpened`` is false where it is none.
+
+    FFmpeg goes by a file's content, and a playlist in it would show whatever files it names.
+    """
+    os.environ['OPENCV_FFMPEG_CAPTURE_OPTIONS'] = f'format_whitelist;{",".join(CONTAINERS)}'
+    return cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+
+
 def frames(video: cv2.VideoCapture) -> Iterator[np.ndarray]:
     """The frames of an open video, one by one."""
     while True:
@@ -180,7 +190,7 @@ def run_video(
     source: Source, predictor: Predictor, score: float, results: Results, track: Track
 ) -> bool:
     """Predict for every frame of a video, write a video, and return whether it could be read."""
-    video = cv2.VideoCapture(str(source.path))
+    video = open_video(source.path)
     rate = video.get(cv2.CAP_PROP_FPS) or 25.0
     count = video.get(cv2.CAP_PROP_FRAME_COUNT)
     name = source.name if source.name.suffix == '.mp4' else Path(f'{source.name}.mp4')

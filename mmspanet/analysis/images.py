@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,10 +13,10 @@ from torch import Tensor
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from mmspanet.datasets.paths import check_data
+from mmspanet.datasets.subset import subsample
 from mmspanet.errors import InputError
 
 Policy = Callable[[Image.Image, int], Image.Image]
-Item = TypeVar('Item')
 
 
 @dataclass(frozen=True)
@@ -67,13 +66,6 @@ def choose_images(folder: Path | None, cfg: Config | None, count: int) -> list[P
         raise InputError('Name a folder of images with --images DIR.')
     check_data(cfg, ('test',))
     return subsample(dataset_images(cfg), count)
-
-
-def subsample(items: Sequence[Item], count: int) -> list[Item]:
-    """Take ``count`` items at equal distances, so that every class of a folder is met."""
-    if len(items) <= count:
-        return list(items)
-    return [items[i * len(items) // count] for i in range(count)]
 
 
 def crop(image: Image.Image, size: int) -> Image.Image:

@@ -12,6 +12,7 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from mmspanet.datasets.shapes import make_scene
+from mmspanet.datasets.subset import subsample
 
 from .images import (
     SIZE_POLICIES,
@@ -20,7 +21,6 @@ from .images import (
     choose_images,
     crop,
     read_image,
-    subsample,
 )
 from .inside.blocks import find_blocks, stage_ends
 from .models import Model, build, read_config

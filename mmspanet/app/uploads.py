@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from mmspanet.errors import InputError
-from mmspanet.media import IMAGES, VIDEOS, check_aspect
+from mmspanet.media import IMAGES, VIDEOS, check_aspect, open_video
 
 MOST_BYTES = 25 * 2**20  # of a file; the server refuses more while they are sent
 MOST_PIXELS = 50_000_000  # of an image or a frame, so 150 MB once decoded
@@ -72,7 +72,7 @@ def _image(path: Path) -> np.ndarray:
 
 
 def _frames(path: Path) -> Iterator[np.ndarray]:
-    video = cv2.VideoCapture(str(path))
+    video = open_video(path)
     try:
         _check_size(
             *(int(video.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
@@ -90,7 +90,7 @@ def _frames(path: Path) -> Iterator[np.ndarray]:
 
 def frame_rate(path: Path) -> float:
     """Frames per second of a video, 25 if it does not say."""
-    video = cv2.VideoCapture(str(path))
+    video = open_video(path)
     try:
         rate = video.get(cv2.CAP_PROP_FPS)
     finally:

@@ -77,14 +77,14 @@ class TestSet:
         from mmengine.registry import DATASETS, init_default_scope
 
         from mmspanet.datasets.paths import check_data
+        from mmspanet.datasets.subset import subsample
 
         check_data(cfg, ('test',))
         init_default_scope(cfg.default_scope)
         self.cfg = cfg
         self.dataset = DATASETS.build(cfg.test_dataloader.dataset)
         total = len(self.dataset)
-        chosen = min(count or total, total)
-        self.indexes = [i * total // chosen for i in range(chosen)]
+        self.indexes = subsample(range(total), count or total)
 
     def paths(self) -> list[str]:
         """The image files, in order."""

@@ -1,7 +1,5 @@
 """Images that models are shown: found, chosen, read, cut and batched."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -16,7 +14,6 @@ from mmspanet.analysis.images import (
     keep,
     read_image,
     stretch,
-    subsample,
 )
 from mmspanet.cli import POLICY_HELP
 from mmspanet.errors import InputError
@@ -40,12 +37,6 @@ def test_images_are_found_in_order(folder, tmp_path):
     assert [p.name for p in find_images(folder)] == ['1.png', '2.png', 'b.jpg']
     with pytest.raises(InputError, match='no images in'):
         find_images(tmp_path)
-
-
-def test_subsample():
-    paths = [Path(str(i)) for i in range(10)]
-    assert [p.name for p in subsample(paths, 3)] == ['0', '3', '6']
-    assert subsample(paths, 99) == paths
 
 
 def test_policies(folder):

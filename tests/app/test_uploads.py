@@ -84,12 +84,46 @@ def test_large_images_are_shrunk(write, monkeypatch):
     assert image.shape == (20, 30, 3)
 
 
-def test_a_video_has_so_many_frames(tmp_path, monkeypatch):
-    path = tmp_path / 'a.mp4'
-    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'mp4v'), 12, (60, 40))
+def write_video(path, code='mp4v'):
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), 12, (60, 40))
     for frame in PIXELS:
         video.write(frame)
     video.release()
+
+
+@pytest.mark.parametrize(
+    ('name', 'code'),
+    [
+        ('a.avi', 'MJPG'),
+        ('a.m4v', 'mp4v'),
+        ('a.mkv', 'MJPG'),
+        ('a.mov', 'mp4v'),
+        ('a.webm', 'VP80'),
+    ],
+)
+def test_a_video_of_each_kind(tmp_path, name, code):
+    write_video(tmp_path / name, code)
+    assert len(list(Upload(tmp_path / name).images())) == 6
+
+
+@pytest.mark.parametrize('name', ['a.avi', 'a.mp4', 'a.webm'])
+@pytest.mark.parametrize(
+    'playlist',
+    [
+        '#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10.0,\n{}\n#EXT-X-ENDLIST\n',
+        'ffconcat version 1.0\nfile {}\n',
+    ],
+)
+def test_a_playlist_shows_no_other_file(tmp_path, write, name, playlist):
+    write_video(tmp_path / 'secret.mp4')
+    for there in ('secret.mp4', tmp_path / 'secret.mp4'):
+        with pytest.raises(InputError, match=f'{name} is broken'):
+            list(write(name, playlist.format(there).encode()).images())
+
+
+def test_a_video_has_so_many_frames(tmp_path, monkeypatch):
+    path = tmp_path / 'a.mp4'
+    write_video(path)
     upload = Upload(path)
     assert upload.is_video
     assert [frame.shape for frame in upload.images()] == [(40, 60, 3)] * 6

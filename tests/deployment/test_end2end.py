@@ -239,6 +239,13 @@ def test_a_segmentor_is_compared_on_images_larger_than_its_graph(is_fixed, mode,
 
     assert check.compare(shifted, model, cfg, samples, size).faults('fp32')
 
+    def broken(feeds):
+        labels, probabilities = run(feeds)
+        return labels, np.full_like(probabilities, np.nan)
+
+    for precision in ('fp32', 'fp16'):
+        assert check.compare(broken, model, cfg, samples, size).faults(precision)
+
 
 def test_a_graph_is_calibrated_on_what_it_takes():
     pytest.importorskip('mmseg')
@@ -326,6 +333,9 @@ def test_faults_of_a_report():
     assert check.Report(images=2, detections=100, unmatched=4).faults('fp32')
     assert check.Report(images=2, difference=0.1).faults('fp32')
     assert check.Report().faults('int8')
+    gone = check.Report(images=2, before=dict(mIoU=40.0))  # NaN in the file
+    assert gone.faults('int8')
+    assert any('nan instead of 40.00' in line for line in gone.faults('int8'))
 
 
 def test_on_the_canvas_of_a_graph_as_in_a_batch():

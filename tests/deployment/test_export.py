@@ -104,7 +104,12 @@ def test_fixed_batch_and_a_wrong_graph(tmp_path):
     assert export.largest_difference(run_file, reference) <= export.TOLERANCE
     with pytest.raises(Exception, match='Got: 2 Expected: 1'):
         run(tmp_path / 'one.onnx', images=torch.randn(2, 3, 32, 40))
-    # The comparison itself: another gain of one channel is noticed.
+    # The comparison itself: what is no number, and another gain of one channel, are noticed.
+    nothing = [
+        np.full_like(value, np.nan)
+        for value in run_file({n: v.numpy() for n, v in reference.inputs.items()})
+    ]
+    assert np.isnan(export.largest_difference(lambda feeds: nothing, reference))
     model.backbone.stages[0][0].token_mixer.srf.filter.data[0].mul_(1.1)
     model.train().eval()  # as the filter's cache asks for when .data is written
     assert export.largest_difference(run_file, reference) > export.TOLERANCE

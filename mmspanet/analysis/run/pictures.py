@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mmspanet.analysis.page import Picture
 from mmspanet.datasets.paths import leaf_datasets
+from mmspanet.datasets.subset import subsample
 from mmspanet.errors import InputError
 
 Pixels = NDArray[np.uint8]
@@ -146,10 +147,12 @@ def augmented(cfg: Config, count: int, seed: int = 0) -> list[Picture]:
     init_default_scope(scope)
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     np.random.seed(seed)  # what the transforms draw from
-    places = np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int)
     classes = dataset.metainfo.get('classes') or ()
     swaps = _reads_bgr(cfg.train_dataloader.dataset)
-    return [_packed_picture(dataset[int(k)], classes, scope, swaps) for k in places]
+    return [
+        _packed_picture(dataset[place], classes, scope, swaps)
+        for place in subsample(range(len(dataset)), count)
+    ]
 
 
 def _reads_bgr(dataset: ConfigDict) -> bool:
