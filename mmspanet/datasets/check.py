@@ -13,6 +13,7 @@ from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
 
 from mmspanet.config_check import building_errors
+from mmspanet.errors import InputError
 
 from .coco import find_faults
 from .meta import metainfo
@@ -104,6 +105,7 @@ def read_samples(
     """
     init_default_scope(scope)
     if scope == 'mmdet':
+        _check_format(dataset)
         return read_coco(dataset, annotated)
     try:
         built = DATASETS.build(ConfigDict(dataset, pipeline=[], lazy_init=False))
@@ -117,10 +119,9 @@ def read_samples(
     infos = [built.get_data_info(i) for i in range(len(built))]
     classes = len(built.metainfo.get('classes') or ())
     if scope == 'mmseg':
-        first = 0 if not built.reduce_zero_label else 1
-        labels = range(0, classes + first)
+        labels = range(len(built.label_map or range(classes)) + built.reduce_zero_label)
         return [
-            Sample(Path(info['img_path']), None, Path(info['seg_map_path']), labels)
+            Sample(Path(info['img_path']), None, _path(info.get('seg_map_path')), labels)
             for info in infos
         ], []
     samples = [Sample(Path(info['img_path'])) for info in infos]
@@ -132,10 +133,35 @@ def read_samples(
     return samples, outside
 
 
+def _path(name: str | None) -> Path | None:
+    return None if name is None else Path(name)
+
+
+def map_values(built: Any) -> list[int]:
+    """What segmentation maps hold for each class of a data set of MMSegmentation.
+
+    Where a config names some of the type's classes, the maps keep the numbers of all.
+    """
+    first = int(built.reduce_zero_label)
+    classes = range(len(built.metainfo.get('classes') or ()))
+    numbers = {new: old for old, new in (built.label_map or {}).items()}
+    return [first + numbers.get(label, label) for label in classes]
+
+
 def labels_of(info: dict[str, Any]) -> list[int]:
     """The labels of an image of MMPretrain: one, several, or none."""
     found = info.get('gt_label', [])
     return list(found) if isinstance(found, Sequence | np.ndarray) else [int(found)]
+
+
+def _check_format(dataset: ConfigDict) -> None:
+    with DATASETS.switch_scope_and_registry('mmdet') as registry:
+        kind = registry.get(dataset.get('type', ''))
+        coco = registry.get('CocoDataset')
+    if kind is not None and coco is not None and not issubclass(kind, coco):
+        raise InputError(
+            f"Of detection, annotations in COCO's format are read, and {kind.__name__} has another."
+        )
 
 
 def read_coco(dataset: ConfigDict, annotated: bool = True) -> tuple[list[Sample], list[Finding]]:
@@ -164,9 +190,19 @@ def read_coco(dataset: ConfigDict, annotated: bool = True) -> tuple[list[Sample]
 
 
 def loads_masks(dataset: ConfigDict) -> bool:
-    """Whether a data set's pipeline loads masks; where it has no such step, it may."""
-    steps = [step for step in dataset.get('pipeline', []) if step.get('type') == 'LoadAnnotations']
-    return not steps or any(step.get('with_mask') for step in steps)
+    """Whether a data set's pipeline loads masks."""
+    steps = pipeline_steps(dataset.get('pipeline') or [])
+    return any(kind == 'LoadAnnotations' and step.get('with_mask') for kind, step in steps)
+
+
+def pipeline_steps(pipeline: Sequence[Any]) -> Iterator[tuple[str, ConfigDict]]:
+    """The steps of a pipeline with their types, those inside TestTimeAug and its like, too."""
+    for step in pipeline:
+        if isinstance(step, Sequence):
+            yield from pipeline_steps(step)
+        else:
+            yield str(step['type']).rpartition('.')[2], step
+            yield from pipeline_steps(step.get('transforms') or [])
 
 
 def check_sample(sample: Sample) -> list[Finding]:

@@ -8,7 +8,15 @@ from mmengine.config import Config, ConfigDict
 from mmspanet.errors import InputError
 from mmspanet.processes import is_first_process
 
-from .check import FAULTS, Finding, check_sample, loads_masks, read_coco, read_samples
+from .check import (
+    FAULTS,
+    Finding,
+    check_sample,
+    loads_masks,
+    pipeline_steps,
+    read_coco,
+    read_samples,
+)
 from .coco import STOPPING, classes_as_numbered, is_sound, skim
 from .meta import metainfo
 
@@ -33,6 +41,8 @@ def check_data(cfg: Config, parts: tuple[str, ...]) -> None:
         return
     for part in parts:
         for place, dataset in part_datasets(cfg, part):
+            if _is_remote(dataset):
+                continue
             for setting, path in dataset_paths(dataset):
                 if not path.exists():
                     raise InputError(_says_missing_data(path, f'{place}.{setting}'))
@@ -40,7 +50,10 @@ def check_data(cfg: Config, parts: tuple[str, ...]) -> None:
                 if is_images and next(path.rglob('*'), None) is None:
                     raise InputError(f'{path} ({place}.{setting}) is an empty folder.')
             if dataset.get('type') in ('CocoDataset', 'mmdet.CocoDataset'):
-                _check_coco(dataset, place, has_annotations(cfg, part))
+                loads_none = 'LoadEmptyAnnotations' in dict(
+                    pipeline_steps(dataset.get('pipeline') or [])
+                )
+                _check_coco(dataset, place, has_annotations(cfg, part) and not loads_none)
 
 
 def broken_label_map(cfg: Config) -> Finding | None:
@@ -48,8 +61,6 @@ def broken_label_map(cfg: Config) -> Finding | None:
 
     All of them are read until there is one: for the time after a run that has failed.
     """
-    if cfg.get('default_scope') != 'mmseg':
-        return None
     for part in ('train', 'val', 'test'):
         for _, dataset in part_datasets(cfg, part):
             samples, _ = read_samples(dataset, 'mmseg')
@@ -96,6 +107,12 @@ def leaf_datasets(dataset: ConfigDict, place: str) -> Iterator[tuple[str, Config
             yield from leaf_datasets(child, f'{place}.datasets.{i}')
     else:
         yield place, dataset
+
+
+def _is_remote(dataset: ConfigDict) -> bool:
+    """Whether a storage of MMEngine's, such as petrel, reads the files."""
+    backend = (dataset.get('backend_args') or {}).get('backend', 'local')
+    return backend != 'local' or '://' in str(dataset.get('data_root'))
 
 
 def dataset_paths(dataset: ConfigDict) -> Iterator[tuple[str, Path]]:

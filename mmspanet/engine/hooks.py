@@ -146,9 +146,10 @@ class EpochSeedHook(Hook):
 
 @HOOKS.register_module()
 class CollectInWorkDirHook(Hook):
-    """Let several processes put their results together in the work dir.
+    """Let several processes put their results together in the run's own folder of logs.
 
-    MMEngine's metrics do it in ``.dist_test`` of the current folder, and leave that behind.
+    MMEngine's metrics do it in ``.dist_test`` of the current folder, where two runs that measure
+    at one time would mix theirs, and leave that behind.
     """
 
     def before_val(self, runner: Runner) -> None:
@@ -161,7 +162,7 @@ class CollectInWorkDirHook(Hook):
 
     def _name_folder(self, runner: Runner, evaluator: Evaluator) -> None:
         for metric in evaluator.metrics:  # one after the other, each removes what it made
-            metric.collect_dir = f'{runner.work_dir}/collected'
+            metric.collect_dir = f'{runner.log_dir}/collected'
 
 
 @HOOKS.register_module()

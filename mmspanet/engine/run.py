@@ -12,6 +12,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import all_reduce, is_distributed, is_main_process
 from mmengine.hooks import CheckpointHook, EMAHook, Hook
+from mmengine.logging import print_log
 from mmengine.registry import OPTIMIZERS
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
@@ -24,11 +25,16 @@ from .coco_metric import use_faster_coco_eval
 from .hooks import EndWorkersHook
 
 BEGINNING = 'The run can not begin'
-# How crops, losses, metrics and image readers fail at a label map that does not fit.
+# How crops, losses, metrics and image readers fail at a label map that does not fit, and the places
+# where they do; a GPU tells of a label beyond the classes wherever it is asked next.
 LABEL_MAP_ERRORS = re.compile(
     r'shape of the mask|size mismatch|out of bounds|spatial targets|UnidentifiedImage'
     r'|truncated|broken PNG|image file|device-side assert|invalid for input of size'
     r'|size of tensor|out of range'
+)
+LABEL_MAP_PLACES = re.compile(
+    r'mmseg[\\/](?:datasets|evaluation|models[\\/]losses)|mmcv[\\/](?:transforms|image)'
+    r'|device-side assert'
 )
 SAVING_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # of launchers, and of Slurm's --signal
 
@@ -238,8 +244,13 @@ def _name_unread_file(error: Exception) -> None:
 
 def _name_label_map(error: Exception, cfg: Config) -> None:
     """Raise InputError if a run failed as it does at a broken label map, and there is one."""
-    if not LABEL_MAP_ERRORS.search(f'{type(error).__name__}: {error}'):
+    if cfg.get('default_scope') != 'mmseg' or not LABEL_MAP_ERRORS.search(
+        f'{type(error).__name__}: {error}'
+    ):
         return
+    if not LABEL_MAP_PLACES.search(''.join(traceback.format_exception(error))):
+        return
+    print_log('The images and label maps are read, for one may have stopped the run.', 'current')
     fault = broken_label_map(cfg)
     if fault is not None:
         raise InputError(

@@ -6,9 +6,11 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import ConfigDict
+from mmengine.registry import DATASETS, DefaultScope
 from PIL import Image
 
 from mmspanet.datasets import check
+from mmspanet.errors import InputError
 from tests.helpers import run
 
 WIDTH, HEIGHT = 40, 24
@@ -105,6 +107,7 @@ def find_in_coco(root, content, classes=('cat', 'dog')):
         ann_file='file.json',
         data_prefix=dict(img='train/'),
         metainfo=dict(classes=classes),
+        pipeline=[dict(type='LoadAnnotations', with_mask=True)],
     )
     samples, findings = check.read_samples(dataset, 'mmdet')
     return [f.kind for f in findings + [f for s in samples for f in check.check_sample(s)]]
@@ -203,6 +206,57 @@ def test_label_maps(tmp_path, values, reduce_zero_label, expected):
     )
     (sample,), findings = check.read_samples(dataset, 'mmseg')
     assert [f.kind for f in findings + check.check_sample(sample)] == expected
+
+
+def write_ade20k(root, values):
+    """An image and a map whose config names two of the 150 classes."""
+    for folder, suffix in (('images', 'jpg'), ('annotations', 'png')):
+        (root / folder).mkdir()
+        Image.fromarray(np.array(values, np.uint8)).save(root / folder / f'good.{suffix}')
+    return ConfigDict(
+        type='ADE20KDataset',
+        data_root=str(root),
+        data_prefix=dict(img_path='images', seg_map_path='annotations'),
+        metainfo=dict(classes=('building', 'wall')),
+        pipeline=[dict(type='LoadAnnotations')],
+    )
+
+
+@pytest.mark.parametrize(('value', 'expected'), [(150, []), (151, ['label out of range'])])
+def test_maps_of_some_of_a_types_classes_keep_the_numbers_of_all(tmp_path, value, expected):
+    pytest.importorskip('mmseg')
+    (sample,), findings = check.read_samples(write_ade20k(tmp_path, [[value]]), 'mmseg')
+    assert [f.kind for f in findings + check.check_sample(sample)] == expected
+
+
+def test_values_of_some_of_a_types_classes(tmp_path):
+    pytest.importorskip('mmseg')
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        built = DATASETS.build(write_ade20k(tmp_path, [[2, 1, 3]]))
+    assert built[0]['gt_seg_map'].tolist() == [0, 1, 255]  # as MMSegmentation reads it
+    assert check.map_values(built) == [2, 1]
+
+
+def test_images_without_label_maps(tmp_path):
+    pytest.importorskip('mmseg')
+    (tmp_path / 'images').mkdir()
+    photo().save(tmp_path / 'images' / 'good.jpg')
+    dataset = ConfigDict(
+        type='BaseSegDataset',
+        data_root=str(tmp_path),
+        data_prefix=dict(img_path='images'),
+        metainfo=dict(classes=('sky', 'sea')),
+    )
+    (sample,), findings = check.read_samples(dataset, 'mmseg')
+    assert (sample.label_map, findings) == (None, [])
+    assert check.check_sample(sample) == []
+
+
+def test_annotations_that_are_not_of_coco(tmp_path):
+    pytest.importorskip('mmdet')
+    dataset = ConfigDict(type='VOCDataset', data_root=str(tmp_path), ann_file='trainval.txt')
+    with pytest.raises(InputError, match='VOCDataset has another'):
+        check.read_samples(dataset, 'mmdet')
 
 
 @pytest.mark.parametrize(

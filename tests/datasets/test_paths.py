@@ -191,6 +191,47 @@ def test_boxes_alone_need_no_segmentation(tmp_path):
     check_data(mask_data(tmp_path, changed(segmentation=[]), with_mask=False), ('train',))
 
 
+@pytest.mark.parametrize(
+    'pipeline',
+    [
+        [],
+        [dict(type='mmdet.LoadAnnotations', with_bbox=True)],
+        [dict(type='TestTimeAug', transforms=[[dict(type='A')], [dict(type='LoadAnnotations')]])],
+    ],
+)
+def test_boxes_alone_whatever_loads_them(pipeline, tmp_path):
+    cfg = mask_data(tmp_path, changed(segmentation=[]))
+    cfg.train_dataloader.dataset.dataset.pipeline = pipeline
+    check_data(cfg, ('train',))
+
+
+def test_masks_that_are_loaded_in_a_nested_step_are_checked(tmp_path):
+    step = dict(type='mmdet.LoadAnnotations', with_mask=True)
+    cfg = mask_data(tmp_path, changed(segmentation=[]))
+    cfg.train_dataloader.dataset.dataset.pipeline = [dict(type='TestTimeAug', transforms=[[step]])]
+    with pytest.raises(InputError, match='missing segmentation'):
+        check_data(cfg, ('train',))
+
+
+def test_an_unlabeled_part_needs_no_annotations(tmp_path):
+    unlabeled = dict(images=IMAGES, categories=[dict(id=0, name='fig')])
+    cfg = mask_data(tmp_path, json.dumps(unlabeled))
+    cfg.train_dataloader.dataset.dataset.pipeline = [dict(type='LoadEmptyAnnotations')]
+    check_data(cfg, ('train',))
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(data_root='s3://bucket/coco/'),
+        dict(data_root='data/far/', backend_args=dict(backend='petrel')),
+    ],
+)
+def test_data_in_a_storage_is_left_to_the_run(options):
+    dataset = dict(type='CocoDataset', ann_file='train.json', **options)
+    check_data(Config(dict(train_dataloader=dict(dataset=dataset))), ('train',))
+
+
 def test_polygons_that_pycocotools_does_not_read_are_refused_where_it_measures():
     content = dict(
         images=[dict(id=1, file_name='a.jpg', width=9, height=9)],

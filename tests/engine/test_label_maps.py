@@ -53,10 +53,12 @@ def cfg(tmp_path):
 
 def fail(cfg):
     """Load a sample and take a loss, as a training does."""
+    from mmseg.models.losses import CrossEntropyLoss
+
     with DefaultScope.overwrite_default_scope('mmseg'):
         sample = DATASETS.build(cfg.train_dataloader.dataset)[1]
     labels = torch.stack([sample['data_samples'].gt_sem_seg.data.long()]).squeeze(1)
-    cross_entropy(torch.zeros(1, 2, *sample['inputs'].shape[-2:]), labels)
+    CrossEntropyLoss()(torch.zeros(1, 2, *sample['inputs'].shape[-2:]), labels)
 
 
 @pytest.mark.parametrize('kind', CASES)
@@ -77,6 +79,24 @@ def test_other_errors_stay_what_they_are(cfg):
         run._ending_errors(SimpleNamespace(cfg=cfg), begun()),
     ):
         cross_entropy(torch.zeros(1, 2), torch.tensor([7]))
+
+
+def test_errors_of_a_model_read_no_data(cfg, tmp_path):
+    CASES['label out of range'](tmp_path / 'maps' / 'b.png')
+    with (
+        pytest.raises(RuntimeError, match='size of tensor'),
+        run._ending_errors(SimpleNamespace(cfg=cfg), begun()),
+    ):
+        torch.zeros(2, 3) + torch.zeros(2, 4)
+
+
+def test_a_gpu_tells_of_a_label_later(cfg, tmp_path):
+    CASES['label out of range'](tmp_path / 'maps' / 'b.png')
+    with (
+        pytest.raises(InputError, match=r'b\.png has a fault, label out of range'),
+        run._ending_errors(SimpleNamespace(cfg=cfg), begun()),
+    ):
+        raise RuntimeError('CUDA error: device-side assert triggered')
 
 
 def begun():

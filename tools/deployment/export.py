@@ -253,7 +253,7 @@ def main() -> None:
         )
     if args.precision != 'fp32' and args.check_images:
         raise InputError(
-            f'{args.precision} is judged by metrics, and --check-images has no labels: leave it out.'
+            f'{args.precision} is judged by metrics, which need labels: leave out --check-images.'
         )
     if args.precision != 'fp32' and args.to == 'aoti':
         raise InputError('Files of AOTInductor are float32: take --to onnx or openvino.')

@@ -1,6 +1,7 @@
 """What a page keeps of each image of a data set: a few numbers, never the pixels."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from mmspanet.datasets.check import (
     Sample,
     check_sample,
     labels_of,
+    map_values,
     opened,
     read_samples,
 )
@@ -69,7 +71,7 @@ class Part:
         images: Index of the image of each object or, of a classifier, of each label: (n,).
         labels: Index of the class of each, of shape (n,).
         boxes: x, y, width and height in pixels of each, of shape (n, 4); empty but for detection.
-        offset: What is taken off the values of segmentation maps to make labels.
+        values: What segmentation maps hold for each class; empty but for segmentation.
     """
 
     name: str
@@ -78,7 +80,7 @@ class Part:
     images: NDArray[np.int64]
     labels: NDArray[np.int64]
     boxes: NDArray[np.float64]
-    offset: int = 0
+    values: Sequence[int] = ()
 
 
 def read_part(name: str, dataset: ConfigDict, scope: str) -> Part:
@@ -97,8 +99,7 @@ def read_part(name: str, dataset: ConfigDict, scope: str) -> Part:
     built = DATASETS.build(ConfigDict(dataset, pipeline=[], lazy_init=False))
     classes = list(built.metainfo.get('classes') or ())
     if scope == 'mmseg':
-        offset = int(built.reduce_zero_label)
-        return Part(name, classes, samples, none, none, np.zeros((0, 4)), offset)
+        return Part(name, classes, samples, none, none, np.zeros((0, 4)), map_values(built))
     labels = [labels_of(built.get_data_info(k)) for k in range(len(built))]
     images = np.repeat(np.arange(len(labels)), [len(own) for own in labels])
     flat = np.array([label for own in labels for label in own], np.int64)

@@ -97,10 +97,10 @@ def _class_counts(part: Part, looks: Mapping[Sample, Look]) -> tuple[NDArray, ND
     if not len(part.labels) and part.samples and part.samples[0].label_map is not None:
         pixels, images = np.zeros((2, number), np.int64)
         for sample in part.samples:
-            for value, count in looks[sample].pixels.items():
-                if 0 <= value - part.offset < number:
-                    pixels[value - part.offset] += count
-                    images[value - part.offset] += 1
+            found = looks[sample].pixels
+            for label, value in enumerate(part.values):
+                pixels[label] += found.get(value, 0)
+                images[label] += value in found
         return pixels, images, 'pixels'
     objects = np.bincount(part.labels, minlength=number)[:number]
     pairs = np.unique(np.stack([part.images, part.labels], 1), axis=0)
@@ -274,7 +274,7 @@ def _mosaics(parts: Sequence[Part], looks: Mapping[Sample, Look]) -> Section:
 def _examples(part: Part, looks: Mapping[Sample, Look], label: int) -> list[pictures.Pixels]:
     is_segmented = bool(part.samples) and part.samples[0].label_map is not None
     if is_segmented:
-        value = label + part.offset
+        value = part.values[label]
         own = np.array([k for k, s in enumerate(part.samples) if value in looks[s].pixels], int)
     else:
         own = np.flatnonzero(part.labels == label)
@@ -288,7 +288,7 @@ def _examples(part: Part, looks: Mapping[Sample, Look], label: int) -> list[pict
             continue
         if is_segmented and sample.label_map is not None:
             labels = cv2.imread(str(sample.label_map), cv2.IMREAD_UNCHANGED)
-            box = cv2.boundingRect(np.asarray(labels == label + part.offset, np.uint8))
+            box = cv2.boundingRect(np.asarray(labels == part.values[label], np.uint8))
         elif len(part.boxes):
             box = tuple(part.boxes[k])
         else:
