@@ -63,7 +63,10 @@ def one_line_errors() -> Iterator[None]:
         if lacks_memory:
             sys.exit('error: the memory is not enough: lower the batch size or that of the images.')
         # OpenCV does not name the file.
-        sys.exit('error: an image is broken: tools/check_data.py CONFIG names it.')
+        sys.exit(
+            f'error: OpenCV failed ({" ".join(str(error).split())}): if an image is broken, '
+            'tools/check_data.py CONFIG names it.'
+        )
 
 
 def _lacks_memory(error: Exception) -> bool:
@@ -196,7 +199,7 @@ def run_config(args: argparse.Namespace) -> 'Config':
     cfg.work_dir = str(folder or Path('work_dirs') / Path(args.config).stem)
     if cfg.launcher != 'none':
         collect = dict(type='mmspanet.CollectInWorkDirHook')
-        cfg.custom_hooks = [*cfg.get('custom_hooks', []), collect]
+        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), collect]
     return cfg
 
 

@@ -121,7 +121,9 @@ def default_shape(cfg: Config) -> tuple[int, int]:
     if cfg.default_scope == 'mmdet':
         return 800, 1280
     if cfg.default_scope == 'mmseg':
-        return (512, 512) if cfg.model.decode_head.type == 'FPNHead' else (512, 2048)
+        head = cfg.model.decode_head  # of a cascade, such as OCRNet, a list
+        is_fpn = isinstance(head, dict) and head['type'] == 'FPNHead'
+        return (512, 512) if is_fpn else (512, 2048)
     return input_size(cfg.model.backbone)
 
 

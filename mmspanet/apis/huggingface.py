@@ -21,6 +21,7 @@ from mmspanet.errors import InputError
 from mmspanet.models.classifier import SPANetV2Classifier
 
 MIXERS = ('SPAM', 'SPAMRevision', 'MixAttention', 'Attention')
+MIXER_OPTIONS = ('kernel_sizes', 'head_dim')
 MOST_BLOCKS = 200
 MOST_PARAMETERS = 10**9  # the largest published model has 110 million
 
@@ -100,7 +101,7 @@ def _check_config(config: dict[str, Any], source: str) -> None:
         depths, mixers = arch.get('depths'), arch.get('mixers', MIXERS[:1])
         if not _are_counts(depths) or sum(depths or ()) > MOST_BLOCKS:
             raise _refusal(source, f'depths={depths!r}')
-        if not isinstance(mixers, list | tuple) or not set(map(str, mixers)) <= set(MIXERS):
+        if not isinstance(mixers, list | tuple) or not all(map(_is_mixer, mixers)):
             raise _refusal(source, f'mixers={mixers!r}')
         if not _are_counts(arch.get('channels')):
             raise _refusal(source, f'channels={arch.get("channels")!r}')
@@ -113,6 +114,16 @@ def _check_config(config: dict[str, Any], source: str) -> None:
     for key in ('dropout', 'drop_path_rate'):
         if type(config.get(key, 0.0)) not in (int, float):
             raise _refusal(source, f'{key}={config[key]!r}')
+
+
+def _is_mixer(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return value in MIXERS
+    options = {key: option for key, option in value.items() if key != 'type'}
+    return value.get('type') in MIXERS and all(
+        key in MIXER_OPTIONS and _are_counts(option if isinstance(option, list) else [option])
+        for key, option in options.items()
+    )
 
 
 def _are_counts(values: Any) -> bool:

@@ -244,7 +244,8 @@ def dataset_meta(cfg: Config) -> dict[str, Any]:
     The inferencers take them from the checkpoint, and where it has none, such as the authors'
     and every random model, name the classes of COCO or Cityscapes instead.
     """
-    meta = metainfo(cfg.test_dataloader.dataset, cfg.default_scope)
+    (_, dataset), *_ = part_datasets(cfg, 'test')
+    meta = metainfo(dataset, cfg.default_scope)
     return {key: meta[key] for key in ('classes', 'palette') if meta.get(key)}
 
 

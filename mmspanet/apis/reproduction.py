@@ -103,7 +103,10 @@ def _validations(run: Path) -> int:
     steps = set()
     for log in run.glob('*/vis_data/scalars.json'):
         for line in log.read_text().splitlines():
-            scalars = json.loads(line)
+            try:
+                scalars = json.loads(line)
+            except ValueError:  # a last line that a kill cut short
+                continue
             if keys & scalars.keys():
                 steps.add(scalars['step'])
     return len(steps)

@@ -37,7 +37,7 @@ def guard_process() -> None:
     """
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
     torch.load = torch.serialization.load = load_inert  # type: ignore[assignment]
-    torch.storage._load_from_bytes = _load_storage
+    torch.storage._load_from_bytes = load_storage
 
 
 def release_process() -> None:
@@ -47,13 +47,16 @@ def release_process() -> None:
     torch.storage._load_from_bytes = _load_from_bytes
 
 
-def _load_storage(content: bytes) -> Any:
+def load_storage(content: bytes) -> Any:
     """The memory of a tensor that another process of a run has pickled and sent.
 
     It is no checkpoint: ``torch.save`` wrote a bare storage, which PyTorch reads without code.
-    Pickles of tensors name this function, those of predictions among them: its name stays.
     """
     return _torch_load(io.BytesIO(content), weights_only=True)
+
+
+# As pickles of tensors name it, such as predictions that other programs read.
+load_storage.__module__, load_storage.__qualname__ = 'torch.storage', '_load_from_bytes'
 
 
 def load_inert(f: str | Path | BinaryIO, map_location: Any = None, *_: object, **__: object) -> Any:

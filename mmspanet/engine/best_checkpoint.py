@@ -25,11 +25,19 @@ class BestCheckpointHook(CheckpointHook):
     Args:
         save_best: Name of the one metric that decides; None keeps no best checkpoint.
         kwargs: Other options of MMEngine's hook.
+
+    Raises:
+        InputError: If ``save_best`` is ``'auto'`` or a list, which MMEngine takes.
     """
 
     best_ckpt_path: str | None
 
     def __init__(self, save_best: str | None = None, **kwargs: Any) -> None:
+        if save_best == 'auto' or not isinstance(save_best, str | None):
+            raise InputError(
+                f'default_hooks.checkpoint.save_best is {save_best!r}, and one metric has to '
+                'decide: name it, such as coco/bbox_mAP, or set it to None.'
+            )
         super().__init__(save_best=save_best, **kwargs)
         self.metric = save_best
 

@@ -147,13 +147,8 @@ def _check_optimizer(
     runner: Runner, ours: list[dict[str, Any]], theirs: list[dict[str, Any]]
 ) -> None:
     """PyTorch takes the settings of another optimizer's groups, and fails at its first step."""
-    later = {'initial_lr', 'step'}  # set by the schedule, and by LAMB's first step
-    for one, other in zip(ours, theirs, strict=False):
-        if one.keys() - later != other.keys() - later or len(one['params']) != len(other['params']):
-            break
-    else:
-        if len(ours) == len(theirs):
-            return
+    if [_kind(group) for group in ours] == [_kind(group) for group in theirs]:
+        return
     name = type(runner.optim_wrapper.optimizer).__name__
     raise InputError(
         f'{runner._load_from} holds the state of another optimizer, or of other parameter groups, '
@@ -161,6 +156,17 @@ def _check_optimizer(
         'of the checkpoint, or start a new run from its weights with --cfg-options load_from=FILE '
         'and another --work-dir, without --resume.'
     )
+
+
+# Set by the schedule, by LAMB's first step, and by newer versions of PyTorch.
+_ADDED = {
+    'initial_lr', 'step', 'foreach', 'maximize', 'capturable', 'differentiable', 'fused',
+    'decoupled_weight_decay',
+}  # fmt: skip
+
+
+def _kind(group: dict[str, Any]) -> tuple[set[str], int]:
+    return group.keys() - _ADDED, len(group['params'])
 
 
 def _initial_rate(group: dict[str, Any]) -> float:
@@ -173,7 +179,7 @@ def _settings(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> Itera
         if key in ('params', 'lr', 'initial_lr'):
             continue
         for one, other in zip(ours, theirs, strict=True):
-            before, after = other[key], one[key]
+            before, after = other.get(key, one[key]), one[key]
             if isinstance(after, tuple):
                 before = tuple(before)
             if before != after:

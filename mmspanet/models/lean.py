@@ -22,13 +22,29 @@ from .layers import PointwiseLinear, StarReLU, pointwise
 aten = torch.ops.aten
 
 
-def applies(module: nn.Module) -> bool:
-    """Whether a module takes the steps of this file: when it is trained in eager mode.
+def applies(module: nn.Module, *others: nn.Module) -> bool:
+    """Whether modules take the steps of this file: when they are trained in eager mode.
 
     Compilers, exporters and tracers see the plain formula, from which they make their own choice
-    of what to keep; so do the hooks of an analysis, which looks at models in eval mode.
+    of what to keep. So do modules with hooks, of an analysis or of pruning, and a layer that was
+    put in the place of ours.
     """
-    return module.training and torch.is_grad_enabled() and not _is_traced()
+    return (
+        module.training
+        and torch.is_grad_enabled()
+        and not _is_traced()
+        and not any(_is_changed(part) for part in (module, *others))
+    )
+
+
+def _is_changed(module: nn.Module) -> bool:
+    is_replaced = isinstance(module, nn.Linear) and type(module) is not PointwiseLinear
+    return is_replaced or bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+    )
 
 
 def _is_traced() -> bool:
@@ -38,7 +54,8 @@ def _is_traced() -> bool:
 def star_relu_linear(x: Tensor, act: StarReLU, linear: PointwiseLinear) -> Tensor:
     """Y = W StarReLU(x), of (B, 4C, H, W) to (B, C, H, W)."""
     # The square of the plain formula leaves float16's range from 256 on, in eval mode, too.
-    if applies(linear) or (x.dtype == torch.float16 and not _is_traced()):
+    in_half = x.dtype == torch.float16 and not _is_traced() and not _is_changed(linear)
+    if applies(linear, act) or in_half:
         return StarReLULinear.apply(x, act.scale, act.bias, linear.weight)
     return linear(act(x))
 
@@ -52,7 +69,7 @@ def gated_linear(q: Tensor, m: Tensor, linear: PointwiseLinear) -> Tensor:
 
 def norm_gelu_linear(x: Tensor, norm: nn.GroupNorm, linear: PointwiseLinear) -> Tensor:
     """M = W GELU(GN(x)), of (B, 2C, H, W) to (B, C, H, W)."""
-    if applies(linear):
+    if applies(linear, norm):
         return NormGELULinear.apply(x, norm.weight, norm.bias, norm.eps, linear.weight)
     return linear(F.gelu(norm(x)))
 

@@ -88,6 +88,19 @@ PRINTED = {
 }
 
 
+@pytest.mark.parametrize(
+    ('head', 'width'),
+    [
+        (dict(type='FPNHead'), 512),
+        (dict(type='UPerHead'), 2048),
+        ([dict(type='FCNHead'), dict(type='OCRHead')], 2048),
+    ],
+)
+def test_size_that_a_head_is_counted_at(head, width):
+    cfg = Config(dict(default_scope='mmseg', model=dict(decode_head=head)))
+    assert default_shape(cfg) == (512, width)
+
+
 @pytest.mark.parametrize('start', PRINTED)
 def test_printed_figures_come_out(start):
     pytest.importorskip('mmdet' if start.startswith('det') else 'mmseg')

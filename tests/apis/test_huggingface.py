@@ -46,6 +46,15 @@ def test_a_model_comes_back_as_it_was(saved):
     assert config['arch']['channels'] == list(TINY['channels'])
 
 
+def test_options_of_mixers_come_back(tmp_path):
+    mixers = (dict(type='SPAM', kernel_sizes=(3, 5)),) * 3 + (dict(type='Attention', head_dim=16),)
+    model = SPANetV2ForImageClassification(TINY | dict(mixers=mixers), num_classes=7).eval()
+    model.save_pretrained(tmp_path)
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(SPANetV2ForImageClassification.from_pretrained(tmp_path)(x), model(x))
+
+
 def test_the_card_claims_no_license(saved):
     card = ModelCard.load(saved[1] / 'README.md')
     assert card.data.license == 'unknown'
@@ -69,6 +78,14 @@ HOSTILE = {
     'a class of torch': dict(arch=ARCH | dict(mixers=['torch.nn.Identity'] * 4)),
     'a function': dict(arch=ARCH | dict(mixers=[dict(type='os.system', command='touch ran')] * 4)),
     'a module of the library': dict(arch=ARCH | dict(mixers=['SPANetV2'] * 4)),
+    'an option that is none': dict(arch=ARCH | dict(mixers=[dict(type='SPAM', x=1)] * 4)),
+    'a text for an option': dict(
+        arch=ARCH | dict(mixers=[dict(type='SPAM', kernel_sizes='os.system')] * 4)
+    ),
+    'a huge kernel': dict(
+        arch=ARCH | dict(mixers=[dict(type='SPAM', kernel_sizes=[10**6 + 1] * 4)] * 4)
+    ),
+    'a list for a name': dict(arch=ARCH | dict(mixers=[['SPAM']] * 4)),
     'no list': dict(arch=ARCH | dict(mixers=dict(type='builtins.exec'))),
     'a number for a name': dict(arch=18),
     'too deep': dict(arch=ARCH | dict(depths=[1, 1, 10**9, 1])),

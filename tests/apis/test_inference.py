@@ -36,6 +36,14 @@ def predictors():
     return built
 
 
+def test_classes_of_joined_data_sets():
+    pytest.importorskip('mmdet')
+    dataset = dict(type='CocoDataset', metainfo=dict(classes=SHAPES))
+    joined = dict(type='ConcatDataset', datasets=[dataset, dataset])
+    cfg = Config(dict(default_scope='mmdet', test_dataloader=dict(dataset=joined)))
+    assert dataset_meta(cfg)['classes'] == SHAPES
+
+
 def test_libraries_take_turns_in_one_process(predictors, image):
     before = scope_name()
     first = {scope: p.predict(image, 0.5).record for scope, p in predictors.items()}

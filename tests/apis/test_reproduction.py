@@ -17,7 +17,7 @@ def run(tmp_path):
         log = tmp_path / name / 'vis_data/scalars.json'
         log.parent.mkdir(parents=True)
         lines = [dict(loss=0.5, step=7), *(dict(mIoU=40.0 + s, step=s) for s in steps)]
-        log.write_text('\n'.join(map(json.dumps, lines)) + '\n')
+        log.write_text('\n'.join(map(json.dumps, lines)) + '\n{"mIoU": 4')  # a kill cut it
     for name in ('epoch_2.pth', 'epoch_3.pth', 'best_mIoU_epoch_2.pth'):
         (tmp_path / name).touch()
     (tmp_path / 'last_checkpoint').write_text('/where/it/was/trained/epoch_3.pth')

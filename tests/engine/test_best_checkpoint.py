@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from mmspanet.checkpoints import load, newest_whole_checkpoint
 from mmspanet.checkpoints.reader import read_checkpoint
 from mmspanet.datasets import shapes
+from mmspanet.engine.best_checkpoint import BestCheckpointHook
 from mmspanet.errors import InputError
 from tests.engine.test_training import make_runner
 
@@ -180,6 +181,12 @@ def test_a_training_without_validation_runs(data_root, tmp_path):
 def test_none_keeps_no_best(run, tmp_path):
     run(tmp_path, [10.0], **{'default_hooks.checkpoint.save_best': None})
     assert names(tmp_path, '*.pth') == ['epoch_1.pth']
+
+
+@pytest.mark.parametrize('save_best', ['auto', ['accuracy/top1', 'accuracy/top5']])
+def test_one_metric_decides(save_best):
+    with pytest.raises(InputError, match='one metric has to decide'):
+        BestCheckpointHook(save_best)
 
 
 def test_a_metric_that_no_validation_gives_is_named(run, tmp_path):

@@ -236,6 +236,17 @@ def test_another_optimizer_is_refused(data_root, tmp_path, change):
         runs.train(make_runner(data_root, tmp_path, 2, **with_hook('checkpoint'), **change))
 
 
+@pytest.mark.parametrize('key', ['decoupled_weight_decay', 'fused'])
+def test_another_version_of_pytorch_is_no_other_optimizer(data_root, tmp_path, key):
+    make_runner(data_root, tmp_path, 1).train()
+    content = read_checkpoint(tmp_path / 'epoch_1.pth')
+    for group in content['optimizer']['param_groups']:
+        group.pop(key, None)
+    torch.save(content, tmp_path / 'epoch_1.pth')
+    runs.train(make_runner(data_root, tmp_path, 2, **with_hook('checkpoint')))
+    assert (tmp_path / 'epoch_2.pth').exists()
+
+
 def test_weights_alone_are_no_training(data_root, tmp_path):
     make_runner(data_root, tmp_path, 1).train()
     content = read_checkpoint(tmp_path / 'epoch_1.pth')

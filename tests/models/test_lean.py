@@ -3,10 +3,12 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.nn.utils import prune
 
 from mmspanet.models import SPANetV2, lean
 from mmspanet.models.layers import pointwise
 from mmspanet.models.srf import rescale
+from tests.helpers import TINY
 
 SMALL = dict(arch=dict(depths=(1, 1, 1, 1), channels=(8, 8, 16, 16)), input_size=64)
 MIXERS = ('SPAM', 'SPAM', 'MixAttention', 'Attention')
@@ -121,7 +123,7 @@ def distances(ours, theirs):
 @pytest.fixture
 def plainly(monkeypatch):
     """Has the steps left out from where it is called."""
-    return lambda: monkeypatch.setattr(lean, 'applies', lambda module: False)
+    return lambda: monkeypatch.setattr(lean, 'applies', lambda *modules: False)
 
 
 @pytest.mark.parametrize('arch', ARCHS.values(), ids=ARCHS)
@@ -177,6 +179,29 @@ def test_a_part_can_be_frozen():
     assert {name for name, gradient in ours.items() if gradient is None} == frozen
     kept = {name: gradient for name, gradient in expected.items() if name not in frozen}
     assert max(distances(ours, kept).values()) < 1e-6
+
+
+def test_hooks_see_a_model_that_trains():
+    model = SPANetV2(TINY)
+    seen = []
+    names = ('fc2', 'act', 'proj', 'reduce')
+    modules = {n: m for n, m in model.named_modules() if n.rpartition('.')[2] in names}
+    for name, module in modules.items():
+        module.register_forward_hook(lambda *_, name=name: seen.append(name))
+    model(torch.randn(1, 3, 64, 64))
+    assert sorted(seen) == sorted(modules)
+
+
+def test_a_pruned_layer_trains():
+    model = SPANetV2(TINY)
+    layers = [m for n, m in model.named_modules() if n.endswith('fc2')]
+    for layer in layers:
+        prune.random_unstructured(layer, 'weight', 0.5)
+    for _ in range(2):
+        model.zero_grad()
+        sum(map_.mean() for map_ in model(torch.randn(1, 3, 64, 64))).backward()
+        for layer in layers:
+            assert (layer.weight_orig.grad[layer.weight_mask == 0] == 0).all()
 
 
 def test_compilers_and_exporters_see_the_plain_formula():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmspanet.checkpoints.safe import _load_storage
+from mmspanet.checkpoints.safe import load_storage
 from mmspanet.errors import InputError
 
 NAME = 'predictions'  # of the files in a work dir: .pkl, or a folder of maps
@@ -75,7 +75,7 @@ def _array(storage: Any, offset: int, size: tuple, stride: tuple, *_: Any) -> np
 
 def _memory(content: bytes) -> np.ndarray:
     """The numbers of a tensor, which PyTorch pickles as a file of its own."""
-    storage = _load_storage(content)
+    storage = load_storage(content)
     return torch.tensor([], dtype=storage.dtype).set_(storage).numpy()
 
 
@@ -93,7 +93,7 @@ def _mapping(*pairs: Any) -> dict:
 _CALLS = {
     'torch._utils._rebuild_tensor_v2': _array,
     'torch.storage._load_from_bytes': _memory,
-    # What tools/test.py has in its place, see mmspanet.checkpoints.safe.
+    # As the first files of tools/test.py name it.
     'mmspanet.checkpoints.safe._load_storage': _memory,
     '_codecs.encode': _bytes,
     'collections.OrderedDict': _mapping,
