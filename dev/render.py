@@ -129,10 +129,7 @@ def deployment(text: str) -> str:
         path = ROOT / f'benchmarks/results/deployment_{task}.json'
         if path.is_file():
             record = json.loads(path.read_text())
-            where = measured(record).replace(
-                'Measured', f'Measured with {record["threads"]} threads'
-            )
-            text = fill(text, task, f'{forms(record)}\n{where}')
+            text = fill(text, task, f'{forms(record)}\n{measured(record)}')
     return text
 
 

@@ -17,7 +17,8 @@ INTRO = """# {title}
 Written by `python -m leaderboard.render` from `metafile.yml`. Do not edit.
 
 ```text
-python tools/train.py configs/{folder}/CONFIG
+bash tools/dist_train.sh configs/{folder}/CONFIG GPUS   # as in the column training
+python tools/train.py configs/{folder}/CONFIG           # on one device, with its part of the batch
 python tools/test.py configs/{folder}/CONFIG CHECKPOINT
 python tools/reproduce.py configs/{folder}/CONFIG
 ```

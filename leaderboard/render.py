@@ -97,7 +97,7 @@ def published(rows: Sequence[Row]) -> str:
         peers.sort(key=lambda row: abs(row.metrics[metric] - target))
         both = sorted([*own, *peers[:2]], key=lambda row: -row.metrics[metric])
         title, size = TABLES[table]
-        heads = [title, *own[0].metrics, 'params M', f'MACs G at {size}']
+        heads = [title, *own[0].metrics, 'params M', f'MACs G, printed, at {size}']
         lines = ['| ' + ' | '.join(heads) + ' |', '|---' * len(heads) + '|']
         for row in both:
             numbers = (f'{value:g}' if value else '-' for value in (row.params, row.printed))
