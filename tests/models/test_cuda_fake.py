@@ -84,7 +84,7 @@ def test_no_operator_leaves_the_gpu(arch, dtype, form):
 @pytest.mark.parametrize('arch', [TINY, TINY_HYBRID, TINY_REVISION])
 def test_nor_does_one_in_the_forward_pass_of_a_training(arch, dtype, monkeypatch):
     """The lean steps apply under autograd alone, which is off here."""
-    monkeypatch.setattr(lean, 'applies', lambda module: module.training)
+    monkeypatch.setattr(lean, 'applies', lambda module, *others: module.training)
     check_forward(arch, dtype, (97, 65), 'training')
 
 
@@ -134,7 +134,7 @@ def test_backward_passes_of_the_steps(step, dtype):
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 def test_a_model_of_a_half_type_is_trained_in_it(dtype, monkeypatch):
     """As PyTorch's FSDP makes one."""
-    monkeypatch.setattr(lean, 'applies', lambda module: module.training)
+    monkeypatch.setattr(lean, 'applies', lambda module, *others: module.training)
     with fake_cuda():
         torch.set_default_dtype(dtype)
         try:
