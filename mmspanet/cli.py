@@ -197,9 +197,11 @@ def run_config(args: argparse.Namespace) -> 'Config':
     cfg.launcher = args.launcher
     folder = args.work_dir or cfg.get('work_dir')
     cfg.work_dir = str(folder or Path('work_dirs') / Path(args.config).stem)
+    if cfg.get('custom_hooks', []) is None:  # as MMEngine takes it, too
+        cfg.custom_hooks = []
     if cfg.launcher != 'none':
         collect = dict(type='mmspanet.CollectInWorkDirHook')
-        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), collect]
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), collect]
     return cfg
 
 

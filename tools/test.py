@@ -45,7 +45,7 @@ def draw_pictures(cfg: Config, folder: str) -> None:
         hook.enable = True
         hook.out_dir = folder
         hook.resize = 256  # so that the text on small images can be read
-        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmspanet.DrawInRGBHook')]
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='mmspanet.DrawInRGBHook')]
 
 
 def augment(cfg: Config) -> None:
@@ -109,7 +109,7 @@ def test(args: argparse.Namespace) -> str:
         draw_pictures(cfg, str(args.show_dir.absolute()))
     if args.deploy:
         hook = dict(type='mmspanet.DeployHook', dtype=dtype)
-        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
     if args.tta:
         augment(cfg)
     cfg.load_from = None  # the weights are loaded below, whole

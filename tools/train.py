@@ -77,7 +77,7 @@ def train(args: argparse.Namespace) -> str:
         cfg.load_from = str(local_file(cfg.load_from))
     if cfg.get('resume'):
         resume = dict(type='mmspanet.ResumeHook', lr_from=args.resume_lr)
-        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), resume]
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), resume]
     cfg.setdefault('default_hooks', {})
     cfg.default_hooks.setdefault('checkpoint_guard', dict(type='mmspanet.CheckpointGuardHook'))
     if args.track:

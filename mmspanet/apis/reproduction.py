@@ -12,11 +12,11 @@ the kernels (as much again). A *run* was trained anew, and another seed alone mo
 They are others' estimates, not measured with SPANetV2; a few seeds of one's own say more.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmspanet.analysis.run.logs import read_rows
 from mmspanet.errors import InputError
 
 # Name of a claim: the metric of the library's evaluator, and the factor that makes it percent.
@@ -100,15 +100,9 @@ def of_run(folder: Path, pick: str) -> Candidate:
 def _validations(run: Path) -> int:
     """How many validations the logs of a run hold, those that a resumed run repeated once."""
     keys = {key for key, _ in MEASURED.values()}
-    steps = set()
+    steps: set[int] = set()
     for log in run.glob('*/vis_data/scalars.json'):
-        for line in log.read_text().splitlines():
-            try:
-                scalars = json.loads(line)
-            except ValueError:  # a last line that a kill cut short
-                continue
-            if keys & scalars.keys():
-                steps.add(scalars['step'])
+        steps |= {row['step'] for row in read_rows(log) if keys & row.keys()}
     return len(steps)
 
 

@@ -160,7 +160,8 @@ def _check_format(dataset: ConfigDict) -> None:
         coco = registry.get('CocoDataset')
     if kind is not None and coco is not None and not issubclass(kind, coco):
         raise InputError(
-            f"Of detection, annotations in COCO's format are read, and {kind.__name__} has another."
+            "Only annotations in COCO's format are read for detection, and "
+            f'{kind.__name__} has another: convert them.'
         )
 
 

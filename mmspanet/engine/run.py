@@ -244,11 +244,12 @@ def _name_unread_file(error: Exception) -> None:
 
 def _name_label_map(error: Exception, cfg: Config) -> None:
     """Raise InputError if a run failed as it does at a broken label map, and there is one."""
-    if cfg.get('default_scope') != 'mmseg' or not LABEL_MAP_ERRORS.search(
-        f'{type(error).__name__}: {error}'
-    ):
-        return
-    if not LABEL_MAP_PLACES.search(''.join(traceback.format_exception(error))):
+    may_be = (
+        cfg.get('default_scope') == 'mmseg'
+        and LABEL_MAP_ERRORS.search(f'{type(error).__name__}: {error}')
+        and LABEL_MAP_PLACES.search(''.join(traceback.format_exception(error)))
+    )
+    if not may_be:
         return
     print_log('The images and label maps are read, for one may have stopped the run.', 'current')
     fault = broken_label_map(cfg)

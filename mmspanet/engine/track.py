@@ -58,7 +58,7 @@ def track(cfg: Config, tracker: str) -> None:
         hooks = [dict(type='mmspanet.ValidationPicturesHook')]
         if is_classifier:
             hooks.append(dict(type='mmspanet.DrawInRGBHook'))
-        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), *hooks]
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), *hooks]
 
 
 def _name(work_dir: Path, tracker: str, is_new: bool) -> str:

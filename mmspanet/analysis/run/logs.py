@@ -52,7 +52,7 @@ def read_log(work_dir: Path) -> Log:
     restarts: list[int] = []
     newest = None
     for folder in folders:
-        rows = _read_rows(folder / 'vis_data/scalars.json')
+        rows = read_rows(folder / 'vis_data/scalars.json')
         trained, measured = _split(rows)
         if not trained:
             continue
@@ -88,7 +88,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and value == value  # NaN is not
 
 
-def _read_rows(path: Path) -> list[Values]:
+def read_rows(path: Path) -> list[Values]:
     """The rows of a file of JSON lines; a last one that a kill cut short is left out."""
     rows = []
     if path.is_file():
