@@ -41,7 +41,11 @@ def results(folder: Path, data: str, init: str = training.SCRATCH) -> str:
         raise InputError(f'{table} has a model on {data} with one seed at two rates: remove one.')
     ends = {run: in_percent(row['at_end'], data) for run, row in runs.items()}
     ours = {run.seed: value for run, value in ends.items() if run.model == OURS}
-    bootstrap = {row['run']: row for row in read_csv(folder / 'intervals.csv')}
+    bootstrap = {
+        row['run']: row
+        for row in read_csv(folder / 'intervals.csv')
+        if f'_{OURS}_{init}_' in row['against']
+    }
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.model, []).append(run)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from mmspanet.analysis.tables import append_csv
+from mmspanet.analysis.tables import append_csv, read_csv
 from mmspanet.errors import InputError
 from projects.side_by_side.photographs import (
     camvid,
@@ -18,6 +18,7 @@ from projects.side_by_side.photographs import (
     intervals,
     nuclei,
     pictures,
+    resampling,
     sweep,
     training,
 )
@@ -220,7 +221,7 @@ def test_mean_iou_of_resampled_images():
     truths = list(generator.integers(0, 3, (4, 6, 5)))
     predictions = list(generator.integers(0, 3, (4, 6, 5)))
     truths[1][0] = 255
-    statistic = intervals.mean_iou(predictions, truths, 3)
+    areas = resampling.Areas.of_maps(predictions, truths, 3)
     chosen = [0, 1, 1]
     truth = np.concatenate([truths[i] for i in chosen])
     predicted = np.concatenate([predictions[i] for i in chosen])
@@ -230,7 +231,7 @@ def test_mean_iou_of_resampled_images():
         / (known & ((truth == c) | (predicted == c))).sum()
         for c in range(3)
     ]
-    assert statistic(np.array(chosen)) == pytest.approx(100 * np.mean(ious))
+    assert areas.percent(np.bincount(chosen, minlength=4)) == pytest.approx(100 * np.mean(ious))
 
 
 def test_mask_ap_of_resampled_images(tmp_path):
@@ -238,57 +239,111 @@ def test_mask_ap_of_resampled_images(tmp_path):
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    def box(number, image, x, score=None):
+    generator = np.random.default_rng(0)
+
+    def box(image, category, x, **more):
         polygon = [x, 10, x + 20, 10, x + 20, 30, x, 30]
-        found = dict(id=number, image_id=image, category_id=1, segmentation=[polygon])
-        found |= dict(bbox=[x, 10, 20, 20], area=400, iscrowd=0)
-        return found | (dict(score=score) if score else {})
+        found = dict(image_id=image, category_id=category, segmentation=[polygon])
+        return found | dict(bbox=[x, 10, 20, 20], area=400, iscrowd=0) | more
 
-    def files(sample, name):
-        images = [dict(id=i, height=64, width=64) for i, _ in enumerate(sample)]
-        truth = [box(i + 1, i, 10) for i, _ in enumerate(sample)]
-        found = [box(i + 1, i, 10 + 4 * old, 0.9 - old / 10) for i, old in enumerate(sample)]
-        content = dict(info={}, images=images, annotations=truth, categories=[dict(id=1, name='a')])
-        (tmp_path / f'{name}.json').write_text(json.dumps(content))
-        (tmp_path / f'{name}_found.json').write_text(json.dumps(found))
-        return tmp_path / f'{name}.json', tmp_path / f'{name}_found.json'
+    # Image 3 has no instance, image 4 no detection.
+    places = [(image, 1 + x % 2, 30 * x) for image in (0, 1, 2, 4) for x in range(4)]
+    truth = [box(*place) for place in places]
+    found = [
+        box(image, category, x + int(generator.integers(6)), score=generator.random())
+        for image, category, x in [*places[:12] * 2, (3, 1, 30), (3, 2, 60)]
+    ]
 
-    statistic = intervals.mask_ap(*files([0, 1, 2], 'all'), 100)
-    for sample in ([0, 1, 2], [1, 1, 2], [0, 0, 2]):
-        truth, found = files(sample, 'sample')
-        coco = COCO(str(truth))
-        evaluation = COCOeval(coco, coco.loadRes(str(found)), 'segm')
+    def files(sample):
+        content = dict(
+            info={},
+            images=[dict(id=new, height=64, width=128) for new, _ in enumerate(sample)],
+            annotations=[
+                one | dict(image_id=new)
+                for new, old in enumerate(sample)
+                for one in truth
+                if one['image_id'] == old
+            ],
+            categories=[dict(id=number, name=str(number)) for number in (1, 2, 3)],
+        )
+        for number, one in enumerate(content['annotations']):
+            one['id'] = number + 1
+        detections = [
+            one | dict(image_id=new)
+            for new, old in enumerate(sample)
+            for one in found
+            if one['image_id'] == old
+        ]
+        paths = tmp_path / 'truth.json', tmp_path / 'found.json'
+        for path, of in zip(paths, (content, detections), strict=True):
+            path.write_text(json.dumps(of))
+        return paths
+
+    counts = resampling.Counts(resampling.ByClass.of_files(*files(range(5)), 100), np.arange(5))
+    counts.save(tmp_path / 'results' / 'counts.npz')
+    again = resampling.Counts.load(tmp_path / 'results' / 'counts.npz')
+    for sample in ([0, 1, 2, 3, 4], [1, 1, 2, 3, 3], [0, 0, 0, 4, 2], [4, 0, 3, 1, 4]):
+        truth_file, found_file = files(sample)
+        coco = COCO(str(truth_file))
+        evaluation = COCOeval(coco, coco.loadRes(str(found_file)), 'segm')
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-        assert statistic(np.array(sample)) == pytest.approx(100 * evaluation.stats[0])
+        assert 0.2 < evaluation.stats[0] < 0.9
+        times = np.bincount(sample, minlength=5)
+        assert counts.metric.percent(times) == pytest.approx(100 * evaluation.stats[0])
+        assert again.metric.percent(times) == counts.metric.percent(times)
+
+
+def mean_of(values, block):
+    """Counts whose metric is the mean of the images' values."""
+    return resampling.Counts(
+        resampling.Areas(values[:, None] / 100, np.ones((len(values), 1))), block
+    )
 
 
 def test_an_interval_of_differences():
     values = np.random.default_rng(1).normal(5, 1, 400)
-    alone = list(np.arange(400)[:, None])
-    difference, low, high = intervals.interval(
-        lambda i: values[i].mean() + 1, lambda i: values[i].mean(), alone, 200
-    )
-    assert (difference, low, high) == pytest.approx((1, 1, 1))
-    difference, low, high = intervals.interval(
-        lambda i: values[i].mean(), lambda i: 5.0, alone, 1000
-    )
+    alone = np.arange(400)
+    ours, constant = mean_of(values, alone), mean_of(0 * values + 5, alone)
+    assert intervals.interval(mean_of(values + 1, alone), ours, 200) == pytest.approx((1, 1, 1))
+    difference, low, high = intervals.interval(ours, constant, 1000)
+    assert difference == pytest.approx(values.mean() - 5)
     half = 1.96 * values.std() / 20
     assert (low, high) == pytest.approx((difference - half, difference + half), abs=0.02)
 
 
 def test_blocks_of_neighbors():
     names = [f'a_{i}' for i in range(5)] + [f'b_{i}' for i in range(4)]
-    blocks = intervals.video_blocks(names, 2)
-    assert [list(block) for block in blocks] == [[0, 1], [2, 3], [4], [5, 6], [7, 8]]
+    assert intervals.video_blocks(names, 2).tolist() == [0, 0, 1, 1, 2, 3, 3, 4, 4]
     # Blocks of ten equal values are ten times fewer draws.
     values = np.repeat(np.random.default_rng(1).normal(5, 1, 400), 10)
-    difference, low, high = intervals.interval(
-        lambda i: values[i].mean(), lambda i: 5.0, np.split(np.arange(4000), 400), 1000
-    )
+    block = np.repeat(np.arange(400), 10)
+    found = intervals.interval(mean_of(values, block), mean_of(0 * values + 5, block), 1000)
     half = 1.96 * values.std() / 20
-    assert (low, high) == pytest.approx((difference - half, difference + half), abs=0.02)
+    assert found[1:] == pytest.approx((found[0] - half, found[0] + half), abs=0.02)
+
+
+def test_intervals_stay_where_nothing_is_counted_anew(tmp_path, monkeypatch):
+    """Counts of two runs give one interval; that of a run without counts is kept."""
+    pytest.importorskip('torch')
+    pytest.importorskip('mmpretrain')
+    monkeypatch.chdir(tmp_path)  # work_dirs
+    ours, other, gone = (
+        training.Run('camvid', model, 1e-3) for model in ('spanetv2-pure', 'resnet', 'convnext')
+    )
+    for run in (ours, other, gone):
+        append_csv(tmp_path / 'runs.csv', asdict(run) | dict(at_end=30.0))
+    for run, values in ((ours, np.arange(4.0)), (other, np.arange(4.0) + 2)):
+        mean_of(values, np.arange(4)).save(tmp_path / 'counts' / f'{run.name}.npz')
+    keys = ('run', 'against', 'blocks', 'resamples', 'difference', 'low', 'high')
+    for run in (gone.name, other.name, 'camvid_removed'):
+        row = dict(zip(keys, (run, ours.name, 4, 1000, 9, 8, 10), strict=True))
+        append_csv(tmp_path / 'intervals.csv', row)
+    monkeypatch.setattr('sys.argv', ['intervals', '--out-dir', str(tmp_path)])
+    intervals.main()
+    found = {row['run']: row['difference'] for row in read_csv(tmp_path / 'intervals.csv')}
+    assert found == {gone.name: '9', other.name: '2.0'}
 
 
 def test_a_sweep_ends_where_the_highest_rate_is_not_the_best():
