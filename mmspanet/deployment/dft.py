@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from mmspanet.models.deploy import FixedSRF
-from mmspanet.models.srf import SpectralRescalingFilter
+from mmspanet.models.srf import SpectralRescalingFilter, even
 
 # Measured with OpenVINO, see benchmarks/README.md: in float32 the factors are faster from 50 points
 # on, by less than the product is in bfloat16 up to 76.
@@ -147,15 +147,10 @@ def factors(size: int) -> tuple[int, int]:
 def whole_spectrum(gain: Tensor, width: int) -> Tensor:
     """The gain of all frequencies, (C, H, W), from that of half of them, (C, H, W // 2 + 1).
 
-    It is even. ``irfft2`` drops the imaginary part of what stands at the frequencies 0 and W / 2 of
-    the width, so that there a gain counts as its even part.
+    It is even.
     """
-    height = gain.shape[1]
-    mirrored = gain[:, -torch.arange(height) % height]
-    own = [0, width // 2] if width % 2 == 0 else [0]
-    gain = gain.clone()
-    gain[:, :, own] = (gain + mirrored)[:, :, own] / 2
-    mirrored = mirrored[:, :, 1 : (width + 1) // 2].flip(2)
+    gain = even(gain, width)
+    mirrored = gain[:, :, 1 : (width + 1) // 2].flip(1, 2).roll(1, 1)
     return torch.cat([gain, mirrored], dim=2)
 
 

@@ -172,7 +172,7 @@ class NormGELULinear(_Step):
 
 
 class Rescale(_Step):
-    """s = irfft2(g rfft2(u)) with a real gain g, ``norm='ortho'``; keeps u and g.
+    """s = irfft2(g rfft2(u)) with a real, even gain g, ``norm='ortho'``; keeps u and g.
 
     As a map of u it equals its own transpose. With S the spectrum of the gradient of s, and U that
     of u, du = irfft2(g S) and dg = w Re(conj(S) U), where w is 2 for frequencies that stand

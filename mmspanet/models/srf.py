@@ -31,7 +31,7 @@ class SpectralRescalingFilter(nn.Module):
 
     def forward(self, u: Tensor) -> Tensor:
         """Filter maps u, (B, C, H, W); the output is contiguous."""
-        gain = self.gain((u.shape[-2], u.shape[-1]))
+        gain = even(self.gain((u.shape[-2], u.shape[-1])), u.shape[-1])
         return lean.Rescale.apply(u, gain) if lean.applies(self) else rescale(u, gain)
 
     def gain(self, size: tuple[int, int]) -> Tensor:
@@ -66,8 +66,26 @@ class ScaledSpectralRescalingFilter(SpectralRescalingFilter):
         return (self.alpha.to(raw.dtype) * raw).sigmoid()
 
 
+def even(gain: Tensor, width: int) -> Tensor:
+    """A gain of half of the frequencies that is the same at omega and -omega.
+
+    The columns of frequency 0 and, of an even W, W / 2 hold both. On CPUs ``irfft2`` takes the
+    mean of their gains; cuFFT says nothing about a spectrum that no real map has.
+
+    Args:
+        gain: (C, H, W // 2 + 1).
+        width: W.
+
+    Returns:
+        (C, H, W // 2 + 1), where those columns hold the mean.
+    """
+    own = gain[..., :: width // 2] if width % 2 == 0 else gain[..., :1]
+    mean = (own + own.flip(-2).roll(1, -2)) / 2
+    return torch.cat((mean[..., :1], gain[..., 1 : (width + 1) // 2], mean[..., 1:]), dim=-1)
+
+
 def rescale(u: Tensor, gain: Tensor) -> Tensor:
-    """Multiply the spectrum of maps u, (B, C, H, W), with ``gain``, (C, H, W // 2 + 1)."""
+    """Multiply the spectrum of maps u, (B, C, H, W), with an even gain, (C, H, W // 2 + 1)."""
     with _without_autocast(u.device.type):
         spectrum = torch.fft.rfft2(_at_least_float32(u), norm='ortho')  # (B, C, H, W // 2 + 1)
         s = torch.fft.irfft2(spectrum * gain, s=u.shape[-2:], norm='ortho')  # (B, C, H, W)
@@ -76,9 +94,10 @@ def rescale(u: Tensor, gain: Tensor) -> Tensor:
 
 def _resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize (C, H, W) to (C, *size), bicubic with aligned corners."""
-    if maps.device.type != 'cpu':
+    if maps.device.type != 'cpu' and not torch.are_deterministic_algorithms_enabled():
         return _bicubic(maps, *size)
-    # The same as two products: on CPUs PyTorch's bicubic kernel, and Inductor's, are far slower.
+    # The same as two products: on CPUs PyTorch's bicubic kernel, and Inductor's, are far slower,
+    # and on GPUs its gradient is not deterministic.
     height, width = maps.shape[1:]
     along_height = _bicubic(torch.eye(height).to(maps)[None], size[0], height)[0]
     along_width = _bicubic(torch.eye(width).to(maps)[None], size[1], width)[0]

@@ -49,6 +49,29 @@ def test_gradients_reach_the_weights_through_a_resize(srf):
     assert torch.autograd.gradcheck(run, tuple(scaled.parameters()))
 
 
+@pytest.mark.parametrize('size', [(14, 15), (12, 8), (9, 9), (1, 1), (3, 60), (50, 2), (2, 1)])
+@pytest.mark.parametrize('half', ['upper', 'lower'])
+def test_libraries_that_read_one_half_of_a_column_agree(srf, size, half, monkeypatch):
+    """As cuFFT may: of the columns that hold omega and -omega it need not look at both."""
+    irfft2 = torch.fft.irfft2
+    maps = torch.randn(2, 8, *size, dtype=torch.double)
+    srf.double()
+    # What PyTorch computes on CPUs.
+    expected = irfft2(torch.fft.rfft2(maps.cpu()) * srf.gain(size).cpu(), s=size).to(maps)
+
+    def one_half(spectrum, s, norm):
+        height, width = s
+        spectrum = spectrum.clone()
+        for column in {0, width // 2} if width % 2 == 0 else {0}:
+            for k in range(1, (height + 1) // 2):
+                taken, other = (k, height - k) if half == 'upper' else (height - k, k)
+                spectrum[..., other, column] = spectrum[..., taken, column].conj()
+        return irfft2(spectrum, s=s, norm=norm)
+
+    monkeypatch.setattr(torch.fft, 'irfft2', one_half)
+    torch.testing.assert_close(srf(maps), expected)
+
+
 def test_float16_input_is_filtered_in_float32(srf):
     u = torch.randn(2, 8, 11, 12).half()  # cuFFT's half precision would refuse 11 and 12
     out = srf(u)
