@@ -1,4 +1,4 @@
-"""Backbones of this study alone: the peers' with the four maps that detectors and segmentors take.
+"""Backbones of this study alone: peers with the four maps that detectors take, and a mixer.
 
 Every map is normed by a LayerNorm of its own, as SPANetV2's are; ResNet's end in a ReLU.
 """

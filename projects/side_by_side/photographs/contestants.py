@@ -5,9 +5,11 @@ parameters (projects/side_by_side/tests/test_photographs.py). Widths and depths 
 that alone. Weights start as each class starts them, HorNet's as MMPretrain's configs do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from mmspanet.errors import InputError
 
 # A data set's config in configs/, by its name.
 CONFIGS = {
@@ -76,12 +78,14 @@ def convolutional(
     return Contestant(family, backbone, widths)
 
 
+HORNET_START = dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.0)
+
+
 def hornet(*large: dict[str, Any]) -> Contestant:
     """MMPretrain's HorNet; the last stages have other spatial layers than the 7x7 of the first."""
     layers = [dict(type='DW', kernel_size=7)] * (4 - len(large)) + list(large)
     arch = dict(base_dim=24, depths=[1, 2, 3, 1], orders=[2, 3, 4, 5], dw_cfg=layers)
-    start = dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.0)
-    return convolutional('hornet', 'HorNet', arch, (24, 48, 96, 192), init_cfg=[start])
+    return convolutional('hornet', 'HorNet', arch, (24, 48, 96, 192), init_cfg=[HORNET_START])
 
 
 CONTESTANTS = {
@@ -123,10 +127,23 @@ FULL = {
         'spanetv2', dict(type='mmspanet.SPANetV2', arch='s18-pure'), (64, 128, 320, 512)
     ),
     'convformer-s18': metaformer(('SepConv',) * 4, (64, 128, 320, 512), (3, 3, 9, 3)),
-    'hornet-t-gf': convolutional('hornet', 'HorNet', 'tiny-gf', (64, 128, 256, 512)),
+    'hornet-t-gf': convolutional(
+        'hornet', 'HorNet', 'tiny-gf', (64, 128, 256, 512), init_cfg=[HORNET_START]
+    ),
     'convnext-t': convolutional('convnext', 'ConvNeXt', 'tiny', (96, 192, 384, 768)),
 }
 ALL = SMALL | FULL
+
+
+def check_models(names: Iterable[str]) -> None:
+    """Refuse names of models that are not here.
+
+    Raises:
+        InputError: If there is one.
+    """
+    unknown = set(names) - ALL.keys()
+    if unknown:
+        raise InputError(f'There is no model {", ".join(unknown)}: there are {", ".join(ALL)}.')
 
 
 def models_of(data: str) -> dict[str, Contestant]:

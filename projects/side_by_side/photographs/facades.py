@@ -43,10 +43,7 @@ def scaled(annotation: dict[str, Any], scale: float) -> dict[str, Any]:
 
 def convert_part(source: Path, images: Path) -> dict[str, Any]:
     """Write a part's images, and return its annotations."""
-    path = source / ANNOTATIONS
-    if not path.is_file():
-        raise InputError(f'{path} is missing: give the repository.')
-    content = json.loads(path.read_text())
+    content = json.loads((source / ANNOTATIONS).read_text())
     used = {annotation['category_id'] for annotation in content['annotations']}
     scales = {}
     for image in track(content['images'], source.name):
@@ -68,6 +65,10 @@ def convert_part(source: Path, images: Path) -> dict[str, Any]:
 
 def convert(source: Path, out: Path) -> dict[str, dict[str, Any]]:
     """Write images and annotations; the annotations by part."""
+    for theirs in PARTS:
+        path = source / theirs / ANNOTATIONS
+        if not path.is_file():
+            raise InputError(f'{path} is missing: give the repository.')
     parts = {}
     for theirs, part in PARTS.items():
         (out / part).mkdir(parents=True)

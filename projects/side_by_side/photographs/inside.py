@@ -1,6 +1,6 @@
 """Look inside the trained models: feature spectra, receptive fields, gains of the filters.
 
-The models are those of OUT_DIR/runs.csv with seed 0 whose checkpoint is in work_dirs/photographs;
+The models are those of OUT_DIR/runs.csv with seed 0, by their checkpoints in work_dirs/photographs;
 they are shown held-out images. Writes a picture and a table of each study to OUT_DIR/inside.
 """
 
@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from mmspanet import cli
+from mmspanet.errors import InputError
 
 HERE = Path(__file__).parent
 IMAGES = dict(
@@ -40,6 +41,16 @@ def main() -> None:
 
     for data in args.data:
         wanted = training.first_runs(args.out_dir / 'runs.csv', data, args.models)
+        lacking = [
+            model
+            for model in args.models
+            if model not in wanted or not training.checkpoint_of(*wanted[model]).is_file()
+        ]
+        if lacking:
+            raise InputError(
+                f'{training.WORK_DIRS} has no checkpoint of {", ".join(lacking)} on {data}: train '
+                'with a new --out-dir of projects.side_by_side.photographs.run.'
+            )
         with tempfile.TemporaryDirectory() as folder:
             specs = []
             for run, row in wanted.values():

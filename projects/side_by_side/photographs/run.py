@@ -12,7 +12,13 @@ from pathlib import Path
 
 from mmspanet import cli
 from mmspanet.errors import InputError
-from projects.side_by_side.photographs.contestants import ALL, CONFIGS, models_of
+from projects.side_by_side.photographs.contestants import (
+    ALL,
+    CONFIGS,
+    CONTESTANTS,
+    check_models,
+    models_of,
+)
 
 HERE = Path(__file__).parent
 
@@ -22,7 +28,11 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('data', nargs='+', choices=CONFIGS, help='data sets')
-    parser.add_argument('--models', nargs='+', help='of contestants.py (default: all)')
+    parser.add_argument(
+        '--models',
+        nargs='+',
+        help='of contestants.py (default: all; with --init cifar10, without the parts of SPAM)',
+    )
     parser.add_argument(
         '--rate', type=float, help="learning rate (default: the family's best of the sweep)"
     )
@@ -38,9 +48,7 @@ def main() -> None:
     args = parse_args()
     from projects.side_by_side.photographs import training
 
-    unknown = set(args.models or ()) - ALL.keys()
-    if unknown:
-        raise InputError(f'There is no model {", ".join(unknown)}: there are {", ".join(ALL)}.')
+    check_models(args.models or ())
     table, rates = args.out_dir / 'runs.csv', args.out_dir / 'rates.csv'
     wanted = [
         training.Run(
@@ -52,11 +60,20 @@ def main() -> None:
         )
         for seed in args.seeds
         for data in args.data
-        for model in args.models or models_of(data)
+        for model in args.models
+        or (models_of(data) if args.init == training.SCRATCH else CONTESTANTS)
     ]
+    lacking = [run.model for run in wanted if (file := run.weights) and not file.is_file()]
+    if lacking:
+        raise InputError(
+            f'There are no weights of {", ".join(dict.fromkeys(lacking))}: run '
+            'projects.side_by_side.photographs.pretrain first.'
+        )
     for run in wanted:
         with training.claim(run, table) as is_mine:
-            if is_mine:
+            if not is_mine:
+                print(f'{run.name}: skipped, it has a row in {table} or is being trained')
+            else:
                 cfg = training.read_config(run)
                 training.train_and_record(cfg, run, table)
 

@@ -2,8 +2,8 @@
 
 The first model of every family trains for a quarter of the epochs at each rate, from scratch; where
 the highest rate is the best, its double follows. It is measured on other images than the study's:
-one in five of the training images, or, on CamVid, its validation images. The rows go to
-OUT_DIR/rates.csv; runs that have a row are skipped.
+one in five of the training images, or, on CamVid, its validation images, which no run trains on.
+The rows go to OUT_DIR/rates.csv; runs that have a row are skipped.
 """
 
 import argparse
@@ -61,7 +61,9 @@ def main() -> None:
                 tried.add(min(rates))
                 run = training.Run(data, model, min(rates))
                 with training.claim(run, table) as is_mine:
-                    if is_mine:
+                    if not is_mine:
+                        print(f'{run.name}: skipped, it has a row or is being trained')
+                    else:
                         cfg = training.read_config(run)
                         cfg.work_dir = f'{cfg.work_dir}_sweep'
                         hold_out_training_images(cfg, Path(f'{cfg.work_dir}_parts'))

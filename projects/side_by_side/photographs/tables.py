@@ -62,7 +62,10 @@ def results(folder: Path, data: str, init: str = training.SCRATCH) -> str:
             'best': f'{best:.1f}',
         }
         for column, heading in DETAILS[data].items():
-            row[heading] = f'{statistics.mean(in_percent(log[column], data) for log in logs):.1f}'
+            known = [in_percent(log[column], data) for log in logs if column in log]
+            row[heading] = (
+                f'{statistics.mean(known):.1f}' if known else ''
+            )  # none where it diverged
         apart = [ends[run] - ours[run.seed] for run in group if run.seed in ours]
         interval = bootstrap.get(group[0].name)
         row |= {

@@ -61,6 +61,11 @@ class Run:
         return f'{self.data}_{self.model}_{self.init}_lr{self.rate:g}_seed{self.seed}'
 
     @property
+    def weights(self) -> Path | None:
+        """What its backbone begins with; None from scratch."""
+        return None if self.init == SCRATCH else WORK_DIRS / self.init / f'{self.model}.pth'
+
+    @property
     def work_dir(self) -> Path:
         """Where its checkpoint and its predictions are."""
         return WORK_DIRS / self.name
@@ -178,8 +183,8 @@ def read_config(run: Run) -> Config:
     cfg.optim_wrapper.optimizer.lr = run.rate
     cfg.randomness = dict(seed=run.seed)
     cfg.work_dir = str(run.work_dir)
-    if run.init != SCRATCH:
-        cfg.load_from = str(WORK_DIRS / run.init / f'{run.model}.pth')
+    if run.weights:
+        cfg.load_from = str(run.weights)
     cfg.log_level = 'WARNING'
     cfg.launcher = 'none'
     cfg.default_hooks.checkpoint.update(by_epoch=True, interval=1, max_keep_ckpts=1, save_best=None)

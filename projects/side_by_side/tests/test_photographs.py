@@ -1,6 +1,9 @@
 """The study on photographs: converters of the public layouts, and contestants of equal cost."""
 
+import importlib
 import json
+import re
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 
@@ -56,7 +59,8 @@ def test_camvid_refuses_maps_in_color(tmp_path):
 
 def test_nuclei(tmp_path):
     source, out = tmp_path / 'stage1_train', tmp_path / 'out'
-    names = [f'{i:02x}' for i in range(20)]
+    held_out = sorted(nuclei.HELD_OUT)[:3]
+    names = [f'{name}{48 * "0"}' for name in (*held_out, 'ab' * 8, 'cd' * 8)]
     mask = np.zeros((6, 8), np.uint8)
     mask[1:4, 2:7] = 255
     for name in names:
@@ -67,8 +71,7 @@ def test_nuclei(tmp_path):
     parts = nuclei.convert(source, out)
     files = {part: sorted(i['file_name'] for i in parts[part]['images']) for part in parts}
     assert sorted(files['train'] + files['val']) == [f'{name}.png' for name in names]
-    assert files['train']
-    assert files['val']
+    assert [name[:16] for name in files['val']] == held_out
     for part, content in parts.items():
         assert sorted(path.name for path in (out / part).iterdir()) == files[part]
         assert len(content['annotations']) == 2 * len(content['images'])
@@ -125,9 +128,26 @@ def test_facades(tmp_path):
     assert json.loads((out / 'val.json').read_text()) == content
 
 
-def test_facades_refuse_another_folder(tmp_path):
-    with pytest.raises(InputError, match='_annotations'):
-        facades.convert(tmp_path, tmp_path / 'out')
+@pytest.mark.parametrize('converter', [nuclei, camvid, facades])
+def test_converters_refuse_another_folder(tmp_path, converter):
+    with pytest.raises(InputError, match='give '):
+        converter.convert(tmp_path / 'source', tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def commands():
+    """Those of the README: modules with their arguments."""
+    text = (Path(camvid.__file__).parent / 'README.md').read_text()
+    (block,) = re.findall(r'```shell\n(.*?)```', text, re.DOTALL)
+    return [shlex.split(line)[2:] for line in block.splitlines()]
+
+
+@pytest.mark.parametrize('command', commands(), ids=' '.join)
+def test_the_commands_of_the_readme(command, monkeypatch):
+    monkeypatch.setattr('sys.argv', command)
+    module = importlib.import_module(command[0])
+    if len(command) > 1:
+        module.parse_args()
 
 
 def test_a_boundary_is_near_the_contour():

@@ -8,8 +8,8 @@ _base_ = [
 
 model = dict(
     neck=dict(in_channels=[24, 48, 96, 160], out_channels=64, num_outs=4, norm_cfg=dict(type='BN')),
-    # Half of the nuclei are under 20 pixels wide, nine of ten between 8 and 31: square anchors of
-    # 8, 16, 32 and 64 pixels.
+    # Of the training boxes' square roots of area, half are under 20.5 pixels and nine of ten between
+    # 7 and 50: square anchors of 8, 16, 32 and 64 pixels.
     rpn_head=dict(
         in_channels=64,
         feat_channels=64,
@@ -32,7 +32,7 @@ model = dict(
     ),
     train_cfg=dict(
         rpn_proposal=dict(nms_pre=500, max_per_img=300),
-        # A crop has 30 nuclei on average.
+        # A crop has 25 nuclei on average.
         rcnn=dict(sampler=dict(num=64, pos_fraction=0.5)),
     ),
     # The fullest image has 375 nuclei.
