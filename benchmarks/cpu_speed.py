@@ -62,7 +62,7 @@ def main() -> None:
             title = 'x'.join(map(str, size))
             times = time_in_turn(runs, args.rounds, title)
             tables.append(dict(title=title, rows=summary(times, PEERS[arch]), seconds=times))
-    record = dict(compiled=args.compile, **surroundings.record('timm'), tables=tables)
+    record = dict(compiled=args.compile, **surroundings.record('timm', device='cpu'), tables=tables)
     report(record, timings(tables), args.out)
 
 

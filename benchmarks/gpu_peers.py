@@ -57,10 +57,14 @@ def measure(name: str, dtype: torch.dtype, shape: list[int], args: argparse.Name
         row['compiled'] = shape[0] / median_time(
             partial(infer, compiled, images, dtype), args.rounds
         )
+        del compiled
+    del inferring  # not in the peak of the training
+    torch.compiler.reset()
     model.train()
     run = partial(training_step, model, images, directions(model, images), dtype)
     on_gpu = args.device.startswith('cuda')
     if on_gpu:
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     row['training'] = shape[0] / median_time(run, args.rounds)
     if on_gpu:
@@ -104,8 +108,8 @@ def main() -> None:
             print(row, flush=True)
     table = tabulate(rows, headers='keys', tablefmt='github', floatfmt='.1f')
     record = dict(
-        **surroundings.record('timm'), device=args.device, shape=args.shape, rows=rows,
-        table=table,
+        **surroundings.record('timm', device=args.device), device=args.device, shape=args.shape,
+        rows=rows, table=table,
     )  # fmt: skip
     print(f'\nImages a second, {"x".join(map(str, args.shape))}\n\n{table}')
     if args.out:

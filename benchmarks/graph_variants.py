@@ -160,7 +160,7 @@ def main() -> None:
         ]
         for precision, tables in precisions.items():
             tables += [table(ways, x, out, precision, args.rounds) for ways, out in steps]
-    record = dict(**surroundings.record('openvino'), precisions=precisions)
+    record = dict(**surroundings.record('openvino', device='cpu'), precisions=precisions)
     report(record, graph_variants(record), args.out)
 
 

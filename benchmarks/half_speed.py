@@ -75,7 +75,7 @@ def main() -> None:
             times = time_in_turn(runs | peers, args.rounds, f'{arch}, {title}')
             fastest = min(peers, key=lambda name: statistics.median(times[name]))
             tables.append(dict(title=title, rows=summary(times, fastest), seconds=times))
-    record = dict(**surroundings.record('timm'), tables=tables)
+    record = dict(**surroundings.record('timm', device='cpu'), tables=tables)
     report(record, timings(tables), args.out)
 
 

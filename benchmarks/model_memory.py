@@ -160,7 +160,7 @@ def main() -> None:
             bfloat16=bytes_per_image(model, sample, size, autocast=True),
             parameters=sum(p.numel() for p in model.parameters()),
         )
-    record = dict(**surroundings.record(), models=counted)
+    record = dict(**surroundings.record(device='cpu'), models=counted)
     report(record, tables.model_memory(record), args.out)
 
 

@@ -178,7 +178,7 @@ def measured(arch: str, shape: tuple[int, int, int, int], rounds: int) -> dict[s
 def main() -> None:
     args = parse_args()
     tables = [measured(arch, shape, args.rounds) for arch in args.arch for shape in SHAPES]
-    versions = surroundings.record('timm', 'onnxruntime', 'openvino', 'nncf')
+    versions = surroundings.record('timm', 'onnxruntime', 'openvino', 'nncf', device='cpu')
     record = dict(**versions, tables=tables)
     report(record, f'{timings(tables)}\n{layer_times(record)}', args.out)
 

@@ -143,7 +143,7 @@ def main() -> None:
         'training form': compiled_graphs(trained),
         'deployed form': compiled_graphs(deployed(trained)),
     }
-    record = dict(**surroundings.record(), tables=tables, compiled=graphs)
+    record = dict(**surroundings.record(device='cpu'), tables=tables, compiled=graphs)
     report(record, operator_variants(record), args.out)
     for form, line in graphs.items():
         print(f'torch.compile, {form}: {line}')

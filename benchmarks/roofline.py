@@ -112,7 +112,9 @@ def main() -> None:
         runs = {name: partial(model, images) for name, model in models.items()}
         times = time_in_turn(runs, args.rounds, 'x'.join(map(str, shape)))
         measured.append(dict(shape=shape, **need, seconds=times))
-    record = dict(**surroundings.record(), flops=flops, bandwidth=bandwidth, tables=measured)
+    record = dict(
+        **surroundings.record(device='cpu'), flops=flops, bandwidth=bandwidth, tables=measured
+    )
     report(record, tables.roofline(record), args.out)
 
 

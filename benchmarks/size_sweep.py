@@ -41,7 +41,7 @@ def main() -> None:
         side: [1e9 * value / repeats[side] / side**2 for value in times[str(side)]]
         for side in SIDES
     }
-    record = dict(**surroundings.record(), arch=args.arch, ns_per_pixel=per_pixel)
+    record = dict(**surroundings.record(device='cpu'), arch=args.arch, ns_per_pixel=per_pixel)
     report(record, tables.size_sweep(record), args.out)
 
 

@@ -12,6 +12,7 @@ import tempfile
 import time
 from typing import Any
 
+import torch
 from mmengine.runner import Runner
 
 from benchmarks.tables import training_iteration
@@ -43,22 +44,22 @@ class Clock:
         self.parts: list[dict[str, float]] = []
         self.inputs: tuple[int, ...] = ()
         self._began = self._prepared = 0.0
-        self._end = time.perf_counter()
+        self._end = _now()
         runner.model.data_preprocessor.register_forward_pre_hook(self._before_preprocessor)
         runner.model.data_preprocessor.register_forward_hook(self._after_preprocessor)
         self._step, runner.model.train_step = runner.model.train_step, self._timed_step
 
     def _before_preprocessor(self, *_: Any) -> None:
-        self._began = time.perf_counter()
+        self._began = _now()
 
     def _after_preprocessor(self, _: Any, __: Any, data: dict[str, Any]) -> None:
         self.inputs = tuple(data['inputs'].shape)
-        self._prepared = time.perf_counter() - self._began
+        self._prepared = _now() - self._began
 
     def _timed_step(self, *args: Any, **kwargs: Any) -> Any:
-        begin = time.perf_counter()
+        begin = _now()
         outputs = self._step(*args, **kwargs)
-        end = time.perf_counter()
+        end = _now()
         self.parts.append(
             {
                 'data loader, hooks, loop': begin - self._end,
@@ -68,6 +69,13 @@ class Clock:
         )
         self._end = end
         return outputs
+
+
+def _now() -> float:
+    """The time when the GPU, if there is one, has done what it was given."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def main() -> None:

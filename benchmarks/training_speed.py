@@ -78,7 +78,7 @@ def main() -> None:
             title = f'{shape}, {str(precision).removeprefix("torch.")}'
             times = time_in_turn(runs, args.rounds, f'{arch}, {title}')
             tables.append(dict(title=title, rows=summary(times, PEERS[arch]), seconds=times))
-    record = dict(**surroundings.record('timm'), tables=tables)
+    record = dict(**surroundings.record('timm', device='cpu'), tables=tables)
     report(record, timings(tables), args.out)
 
 

@@ -16,24 +16,29 @@ CHECKOUT = Path(__file__).parents[1]  # none in a wheel
 UPSTREAM_NAMES = {'mmdetection': 'mmdet'}  # of the distributions that are not the project's own
 
 
-def machine() -> str:
-    """Name the GPU, or the CPU's cores, instruction set and threads in use."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
+def machine(device: str | None = None) -> str:
+    """Name the GPU, or the CPU's cores, instruction set and threads in use.
+
+    Args:
+        device: What was measured on, such as ``cpu``; None is the GPU if there is one.
+    """
+    if torch.cuda.is_available() and device != 'cpu':
+        return torch.cuda.get_device_name(device)
     capability = torch.backends.cpu.get_cpu_capability()
     threads = torch.get_num_threads()
     used = '1 thread' if threads == 1 else f'{threads} threads'
     return f'{os.cpu_count()} CPU cores ({capability}), {used}'
 
 
-def record(*more: str) -> dict[str, Any]:
+def record(*more: str, device: str | None = None) -> dict[str, Any]:
     """Where and when something is measured, as the records of measurements begin.
 
     Args:
         more: Names of further distributions whose versions matter.
+        device: See :func:`machine`.
     """
     return dict(
-        machine=machine(),
+        machine=machine(device),
         versions=versions(*more),
         commit=commit(CHECKOUT),
         date=datetime.date.today().isoformat(),

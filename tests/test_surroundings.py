@@ -33,8 +33,11 @@ def test_the_machine_is_named_by_its_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     assert 'CPU cores' in surroundings.machine()
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    monkeypatch.setattr(torch.cuda, 'get_device_name', lambda: 'NVIDIA A100')
+    names = {None: 'NVIDIA A100', 'cuda:1': 'NVIDIA T4'}
+    monkeypatch.setattr(torch.cuda, 'get_device_name', names.__getitem__)
     assert surroundings.machine() == 'NVIDIA A100'
+    assert surroundings.machine('cuda:1') == 'NVIDIA T4'
+    assert 'CPU cores' in surroundings.record(device='cpu')['machine']
 
 
 def test_versions():

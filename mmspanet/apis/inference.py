@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
@@ -181,7 +182,8 @@ class Classifier(Predictor):
         from mmpretrain import ImageClassificationInferencer
         from mmpretrain.visualization import UniversalVisualizer
 
-        self.inferencer = ImageClassificationInferencer(cfg, False, device)
+        # MMPretrain leaves a model on the CPU without a device.
+        self.inferencer = ImageClassificationInferencer(cfg, False, device or get_device())
         self.visualizer = UniversalVisualizer()
 
     def name_classes(self, meta: dict[str, Any]) -> None:

@@ -72,10 +72,11 @@ class Exported(Contestant):
     def __init__(self, entry: Entry):
         assert entry.file is not None
         if entry.file.suffix == '.pt2':
+            if entry.device != 'cpu':
+                raise InputError(f'{entry.file.name} is compiled for the CPU: give --device cpu.')
             session: Session = AotiSession(entry.file, entry.threads)
         else:
-            device = 'cuda' if entry.device.startswith('cuda') else entry.device
-            session = open_session(entry.file, device, entry.threads)
+            session = open_session(entry.file, entry.device, entry.threads)
         self.file = entry.file
         notes = Notes.of(session.metadata, entry.file)
         self.model = models.MODELS[notes.task](session, notes)

@@ -103,6 +103,13 @@ class ResumeHook(Hook):
         done, end = (
             (runner.epoch, runner.max_epochs) if by_epoch else (runner.iter, runner.max_iters)
         )
+        if by_epoch and not _has_as_many_iterations(runner):
+            print_log(
+                f'resume: an epoch has {len(runner.train_dataloader)} iterations, and had another '
+                'number: with other GPUs or another batch size, a schedule by iterations keeps its '
+                'old length (--resume-lr config takes a new one).',
+                logger='current',
+            )
         unit = 'epochs' if by_epoch else 'iters'
         if done >= end:
             print_log(
@@ -128,12 +135,21 @@ class ResumeHook(Hook):
             _replay(runner)
 
 
+def _has_as_many_iterations(runner: Runner) -> bool:
+    """Whether the epochs of the checkpoint were as long as those of the config."""
+    length = len(runner.train_dataloader)
+    return runner.epoch * length <= runner.iter <= (runner.epoch + 1) * length
+
+
 def _replay(runner: Runner) -> None:
     """Step the schedules as ParamSchedulerHook has stepped them up to now."""
     by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
     length = len(runner.train_dataloader)
     assert isinstance(runner.param_schedulers, list)
-    for iteration in range(1, runner.iter + 1):
+    done = runner.iter
+    if by_epoch and not _has_as_many_iterations(runner):
+        done = runner.epoch * length
+    for iteration in range(1, done + 1):
         for scheduler in runner.param_schedulers:
             if not scheduler.by_epoch:
                 scheduler.step()

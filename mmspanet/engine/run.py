@@ -2,6 +2,7 @@
 
 import re
 import signal
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import Any, NoReturn
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import all_reduce, is_distributed, is_main_process
+from mmengine.dist import all_gather_object, all_reduce, barrier, is_distributed, is_main_process
 from mmengine.hooks import CheckpointHook, EMAHook, Hook
 from mmengine.logging import print_log
 from mmengine.registry import OPTIMIZERS
@@ -37,6 +38,8 @@ LABEL_MAP_PLACES = re.compile(
     r'|device-side assert'
 )
 SAVING_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # of launchers, and of Slurm's --signal
+REPEATS = 10.0  # seconds; Slurm and torchrun both pass a SIGTERM on
+FFT_PLANS = 128  # that PyTorch keeps for a GPU, instead of 4096
 
 
 def build(cfg: Config) -> Runner:
@@ -51,7 +54,22 @@ def build(cfg: Config) -> Runner:
             use_faster_coco_eval()
         runner = Runner.from_cfg(cfg)
         runner.register_hook(EndWorkersHook())
+    if torch.cuda.is_available():
+        # Each size of a map has plans of its own, which hold memory outside of PyTorch's pool.
+        torch.backends.cuda.cufft_plan_cache.max_size = FFT_PLANS
+    _check_start(runner)
     return runner
+
+
+def _check_start(runner: Runner) -> None:
+    """Refuse processes that begin with other checkpoints, for their weights would differ."""
+    name = Path(runner._load_from).name if runner._load_from else 'no checkpoint'
+    found = sorted(set(all_gather_object(name)))
+    if len(found) > 1:
+        raise InputError(
+            f'Some processes begin with {found[0]}, others with {found[1]}: let all machines see '
+            'one work dir.'
+        )
 
 
 def _check_optimizer_type(cfg: Config) -> None:
@@ -171,20 +189,25 @@ class _RunHook(Hook):
                 backend_args=dict(backend='atomic'),
             )
             write_text(path.with_name('last_checkpoint'), str(path))
+        barrier()  # srun --kill-on-bad-exit ends the main process, once another has ended
         assert self.asked_by is not None
         raise Stopped(self.asked_by, f'{path} is written, go on with --resume')
 
 
 @contextmanager
 def _asked_by_signals(hook: _RunHook, save_on_signal: bool) -> Iterator[None]:
-    """Have signals ask for an end; a second one ends the process at once."""
+    """Have signals ask for an end; one that is repeated later ends the process at once."""
     if not save_on_signal:
         yield
         return
 
+    asked: dict[int, float] = {}
+
     def ask(number: int, frame: Any) -> None:
         hook.asked_by = signal.Signals(number)
-        signal.signal(number, before[hook.asked_by])
+        if time.monotonic() - asked.setdefault(number, time.monotonic()) >= REPEATS:
+            signal.signal(number, before[hook.asked_by])
+            signal.raise_signal(number)
         if not hook.has_begun:
             raise Stopped(hook.asked_by, 'the training had not begun')
 

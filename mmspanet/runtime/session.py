@@ -45,7 +45,7 @@ class OnnxSession(Session):
 
     Args:
         path: The ``.onnx`` file.
-        device: ``cpu`` or ``cuda``.
+        device: ``cpu``, ``cuda`` or ``cuda:1``, a GPU by its number.
         threads: That one operator may use; None leaves it to onnxruntime.
     """
 
@@ -55,13 +55,23 @@ class OnnxSession(Session):
         options.log_severity_level = 3  # errors
         if threads is not None:
             options.intra_op_num_threads = threads
-        providers = dict(cpu='CPUExecutionProvider', cuda='CUDAExecutionProvider')
-        provider = providers.get(device.lower())
-        if provider not in onnxruntime.get_available_providers():
+        name, _, number = device.lower().partition(':')
+        if name == 'cuda' and hasattr(onnxruntime, 'preload_dlls'):
+            onnxruntime.preload_dlls()  # CUDA's libraries of pip, which PyTorch loads otherwise
+        provider = dict(cpu='CPUExecutionProvider', cuda='CUDAExecutionProvider').get(name)
+        is_known = provider in onnxruntime.get_available_providers()
+        if not is_known or (number and not number.isdecimal()):
             raise InputError(
                 f'{device} is no device of this onnxruntime: give cpu, or install onnxruntime-gpu.'
             )
-        self._session = onnxruntime.InferenceSession(str(path), options, [provider])
+        # TensorFloat-32 is less exact than what the export's check has compared.
+        settings = dict(device_id=number or '0', use_tf32='0') if name == 'cuda' else {}
+        self._session = onnxruntime.InferenceSession(str(path), options, [(provider, settings)])
+        if provider not in self._session.get_providers():  # onnxruntime takes the CPU without one
+            raise InputError(
+                f'onnxruntime can not use {device}: onnxruntime-gpu needs a driver, CUDA and cuDNN '
+                'of the versions that it was built for; give cpu otherwise.'
+            )
         self.metadata = self._session.get_modelmeta().custom_metadata_map
         self.inputs = {port.name: self._port(port) for port in self._session.get_inputs()}
         self.outputs = {port.name: self._port(port) for port in self._session.get_outputs()}

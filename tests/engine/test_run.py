@@ -110,6 +110,42 @@ def test_a_signal_in_a_validation_keeps_the_weights_that_are_trained(data_root, 
             assert torch.equal(value, cut[key][weight]), (key, weight)
 
 
+def test_a_signal_that_comes_twice(data_root, tmp_path, monkeypatch):
+    """At once, as Slurm and torchrun send it, it is one; later it ends the run as it is."""
+
+    def ended(number, frame):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, ended)
+    try:
+        for wait, end in ((60.0, Stopped), (0.0, KeyboardInterrupt)):
+            monkeypatch.setattr(runs, 'REPEATS', wait)
+            runner = make_runner(data_root, tmp_path / str(wait), 3)
+            for _ in range(2):
+                runner.register_hook(Ask('before_train_iter', 1))
+            with pytest.raises(end):
+                runs.train(runner, save_on_signal=True)
+            assert (tmp_path / str(wait) / 'epoch_0_iter_1.pth').is_file() == (end is Stopped)
+            assert signal.getsignal(signal.SIGTERM) is ended
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_no_process_ends_before_the_checkpoint_is_written(data_root, tmp_path, monkeypatch):
+    """srun --kill-on-bad-exit ends all with the first."""
+    found = []
+    monkeypatch.setattr(runs, 'barrier', lambda: found.extend(tmp_path.glob('epoch_*.pth')))
+    asked(make_runner(data_root, tmp_path, 3), 'before_train_iter', 1)
+    assert [path.name for path in found] == ['epoch_0_iter_1.pth']
+
+
+def test_processes_that_begin_with_other_checkpoints_are_refused(data_root, tmp_path, monkeypatch):
+    make_runner(data_root, tmp_path, 1).train()
+    monkeypatch.setattr(runs, 'all_gather_object', lambda name: [name, 'no checkpoint'])
+    with pytest.raises(InputError, match=r'with epoch_1\.pth, others with no'):
+        make_runner(data_root, tmp_path, 2, build=runs.build)
+
+
 def test_a_signal_saves_over_the_checkpoint_of_an_earlier_run(data_root, tmp_path):
     runner = make_runner(data_root, tmp_path, 3, **{'default_hooks.checkpoint.interval': 9})
     earlier = tmp_path / 'epoch_1.pth'
@@ -178,6 +214,17 @@ def test_whose_learning_rate_a_resumed_run_has(data_root, tmp_path, lr_from):
         make_runner(data_root, tmp_path / 'cut', 4, **schedule(1e-4, 20), **with_hook(lr_from))
     )
     assert resumed == pytest.approx(expected[4:], rel=1e-12)
+
+
+def test_the_schedule_of_a_run_that_goes_on_with_longer_epochs(data_root, tmp_path):
+    """As on fewer GPUs: against a run that had them from its first iteration."""
+    longer = schedule(1e-4, 20) | {'train_dataloader.batch_size': 2, 'log_level': 'INFO'}
+    expected = rates(make_runner(data_root, tmp_path / 'whole', 3, **longer))
+    assert len(expected) == 12
+    asked(make_runner(data_root, tmp_path / 'cut', 3, **schedule(1e-4)), 'before_train_iter', 2)
+    resumed = rates(make_runner(data_root, tmp_path / 'cut', 3, **longer, **with_hook('config')))
+    assert resumed == pytest.approx(expected[4:], rel=1e-12)
+    assert 'an epoch has 4 iterations' in log_of(tmp_path / 'cut')
 
 
 def log_of(tmp_path):

@@ -36,7 +36,9 @@ def test_a_gpu_is_onnxruntimes_provider(tmp_path, monkeypatch):
 
     def session(path, options, providers):
         asked.extend(providers)
-        return original(path, options, ['CPUExecutionProvider'])
+        opened = original(path, options, ['CPUExecutionProvider'])
+        monkeypatch.setattr(opened, 'get_providers', lambda: used)
+        return opened
 
     original = onnxruntime.InferenceSession
     monkeypatch.setattr(onnxruntime, 'InferenceSession', session)
@@ -44,8 +46,16 @@ def test_a_gpu_is_onnxruntimes_provider(tmp_path, monkeypatch):
     with pytest.raises(InputError, match='onnxruntime-gpu'):
         open_session(path, 'cuda')
     monkeypatch.setattr(onnxruntime, 'get_available_providers', lambda: ['CUDAExecutionProvider'])
-    open_session(path, 'cuda')
-    assert asked == ['CUDAExecutionProvider']
+    used = ['CUDAExecutionProvider', 'CPUExecutionProvider']
+    open_session(path, 'cuda:1')
+    ((provider, settings),) = asked
+    assert provider == 'CUDAExecutionProvider'
+    assert settings['device_id'] == '1'
+    with pytest.raises(InputError, match='cuda:x is no device'):
+        open_session(path, 'cuda:x')
+    used = ['CPUExecutionProvider']  # what onnxruntime takes without cuDNN, and only logs
+    with pytest.raises(InputError, match='driver, CUDA and cuDNN'):
+        open_session(path, 'cuda')
 
 
 def damaged(folder, name, content=b'\x08\x09broken'):

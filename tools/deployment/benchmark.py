@@ -166,7 +166,7 @@ def main() -> None:
         images=args.count,
         threads=args.threads,
         device=args.device,
-        machine=surroundings.machine(),
+        machine=surroundings.machine(args.device),
         versions=surroundings.versions('onnxruntime', 'openvino', 'nncf'),
         date=surroundings.record()['date'],
         rows=rows_of(args, cfg, config),
