@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-import openvino
 import torch
 from torch import Tensor, nn
 
@@ -29,6 +28,7 @@ from benchmarks.timing import add_options, check_equal, report, summary, time_in
 from mmspanet import surroundings
 from mmspanet.deployment import export, parts
 from mmspanet.deployment.precision import openvino_to_int8
+from mmspanet.runtime.session import openvino_core
 
 SHAPES = ((8, 3, 224, 224), (1, 3, 800, 1216))
 # Largest difference from PyTorch, relative to the largest value of a map.
@@ -77,7 +77,7 @@ def in_onnxruntime(path: Path, images: Tensor) -> Run:
 def compiled(model: Any, precision: str, profiled: bool = False) -> Any:
     """A request of OpenVINO, from a path or a model in memory."""
     return (
-        openvino.Core()
+        openvino_core()
         .compile_model(
             model,
             'CPU',

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from mmspanet.runtime.session import openvino_core
+
 from .export import set_notes
 
 Feeds = dict[str, np.ndarray]
@@ -173,7 +175,7 @@ def openvino_to_int8(
         # Read anew, a model has no steps that lead nowhere, at which NNCF 3.4 fails.
         clean = Path(folder) / 'model.xml'
         openvino.save_model(openvino.convert_model(source), clean, compress_to_fp16=False)
-        model = openvino.Core().read_model(clean, config={'ENABLE_MMAP': False})
+        model = openvino_core().read_model(clean, config={'ENABLE_MMAP': False})
     layers = [node for node in onnx.load(source).graph.node if node.op_type in LAYERS]
     names = {op.get_friendly_name() for op in model.get_ops()}
     floating = {name for node in layers if stays_float(node) for name in (node.name, *node.output)}

@@ -1,5 +1,6 @@
 """A graph opened in its runtime: arrays in, arrays out, and what is written in the file."""
 
+import functools
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -100,8 +101,7 @@ class OpenVinoSession(Session):
     """
 
     def __init__(self, path: Path, device: str, threads: int | None):
-        openvino = _imported('openvino')
-        core = openvino.Core()
+        core = openvino_core()
         if device.upper() not in core.available_devices:
             names = ', '.join(core.available_devices)
             raise InputError(f'{device} is no device of this OpenVINO, which has {names}.')
@@ -128,6 +128,19 @@ class OpenVinoSession(Session):
         with self._lock:
             found = self._compiled(dict(feeds))
             return {name: np.array(found[name]) for name in self.outputs}
+
+
+@functools.cache
+def openvino_core() -> Any:
+    """OpenVINO's Core, one for the process.
+
+    A second one may be a segmentation fault: the first one unloads the plugins, and the loader
+    fails at opening them again (openvino issue 35338).
+
+    Raises:
+        InputError: If OpenVINO is not installed.
+    """
+    return _imported('openvino').Core()
 
 
 RUNTIMES: dict[str, type[OnnxSession] | type[OpenVinoSession]] = {

@@ -9,6 +9,7 @@ from torch import nn
 from mmspanet.deployment.filters import replace_filters
 from mmspanet.deployment.layers import ChannelNorm, WholeNorm, joined_groups, rewrite_layers
 from mmspanet.models.layers import LayerNorm2d
+from mmspanet.runtime.session import openvino_core
 from tests.helpers import TINY_HYBRID, assert_close, random_model
 
 
@@ -45,9 +46,9 @@ def exported(model: nn.Module, images: torch.Tensor, path) -> None:
 
 
 def in_openvino(path, images: torch.Tensor, **config) -> list[torch.Tensor]:
-    openvino = pytest.importorskip('openvino')
+    pytest.importorskip('openvino')
     config = dict(INFERENCE_PRECISION_HINT='f32') | config
-    model = openvino.Core().compile_model(path, 'CPU', config)
+    model = openvino_core().compile_model(path, 'CPU', config)
     return [torch.from_numpy(value) for value in model(images.numpy()).to_tuple()]
 
 

@@ -8,8 +8,8 @@ _base_ = [
 
 model = dict(
     neck=dict(in_channels=[24, 48, 96, 160], out_channels=64, num_outs=4, norm_cfg=dict(type='BN')),
-    # Of the training boxes' square roots of area, half are under 20.5 pixels and nine of ten between
-    # 7 and 50: square anchors of 8, 16, 32 and 64 pixels.
+    # Of the training boxes' square roots of area, half are under 20.5 pixels and nine of ten
+    # between 7 and 50: square anchors of 8, 16, 32 and 64 pixels.
     rpn_head=dict(
         in_channels=64,
         feat_channels=64,
