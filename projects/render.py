@@ -1,4 +1,4 @@
-"""Write the tables of the projects' READMEs anew from their results."""
+"""Write the tables of the projects, in their READMEs and in the first one, from their results."""
 
 from pathlib import Path
 
@@ -33,6 +33,8 @@ def pages() -> dict[Path, str]:
         texts[path] = path.read_text()
         for name, content in parts.items():
             texts[path] = fill(texts[path], name, content)
+    path = FOLDER.parent / 'README.md'
+    texts[path] = fill(path.read_text(), 'photographs', photographs.summary(records))
     return texts
 
 

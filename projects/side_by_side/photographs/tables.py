@@ -9,6 +9,7 @@ from tabulate import tabulate
 from mmspanet.analysis.tables import read_csv
 from mmspanet.errors import InputError
 from projects.side_by_side.photographs import training
+from projects.side_by_side.photographs.contestants import CONTESTANTS
 from projects.side_by_side.photographs.training import Run
 
 OURS = 'spanetv2-pure'
@@ -82,6 +83,28 @@ def results(folder: Path, data: str, init: str = training.SCRATCH) -> str:
         values = '; '.join(sorted({row[column] for row in runs.values()}))
         lines.append(f'\n{column.capitalize()}: {values}.')
     return '\n'.join(lines) + '\n'
+
+
+def summary(folder: Path) -> str:
+    """What the contestants reached from scratch in Markdown: a row per data set, means over seeds.
+
+    Args:
+        folder: Of the records.
+    """
+    ends: dict[str, dict[str, list[float]]] = {}
+    for run, row in training.read_runs(folder / 'runs.csv').items():
+        if run.init == training.SCRATCH and run.model in CONTESTANTS:
+            of_data = ends.setdefault(run.data, {})
+            of_data.setdefault(run.model, []).append(in_percent(row['at_end'], run.data))
+    rows = [
+        {'data': f'{data}, {metric_name(data)}'}
+        | {
+            model: f'{statistics.mean(of_data[model]):.1f}' if model in of_data else ''
+            for model in CONTESTANTS
+        }
+        for data, of_data in ends.items()
+    ]
+    return _markdown(rows) + '\n'
 
 
 def rates(folder: Path) -> str:
