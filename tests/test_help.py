@@ -1,5 +1,6 @@
 """--help of every script that a user can start: Python scripts in this process, shell scripts."""
 
+import re
 import runpy
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import pytest
 
 from tests.helpers import ROOT, run
 
+WORDS = r'import argparse|parse_args\(\)'
 FOLDERS = ('tools', 'projects', 'benchmarks', 'leaderboard', 'dev')
 
 
@@ -18,7 +20,11 @@ def scripts(pattern: str) -> list[str]:
 
 
 # Others take no options: started, they do their work.
-PYTHON = [name for name in scripts('*.py') if 'parse_args()' in (ROOT / name).read_text()]
+PYTHON = [
+    name
+    for name in scripts('*.py')
+    if {'import argparse', 'parse_args()'} <= set(re.findall(WORDS, (ROOT / name).read_text()))
+]
 
 
 @pytest.mark.parametrize('script', PYTHON)

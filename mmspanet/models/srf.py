@@ -79,9 +79,14 @@ def even(gain: Tensor, width: int) -> Tensor:
     Returns:
         (C, H, W // 2 + 1), where those columns hold the mean.
     """
-    own = gain[..., :: width // 2] if width % 2 == 0 else gain[..., :1]
-    mean = (own + own.flip(-2).roll(1, -2)) / 2
-    return torch.cat((mean[..., :1], gain[..., 1 : (width + 1) // 2], mean[..., 1:]), dim=-1)
+    first, last = (
+        torch.lerp(c, c.flip(-2).roll(1, -2), 0.5) for c in (gain[..., :1], gain[..., -1:])
+    )
+    if gain.shape[-1] == 1:
+        return first
+    # The last column of an odd W holds one of the two. A trace at one size has no branch for it.
+    last = torch.lerp(gain[..., -1:], last, (width + 1) % 2)
+    return torch.cat((first, gain[..., 1:-1], last), dim=-1)
 
 
 def rescale(u: Tensor, gain: Tensor) -> Tensor:
