@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,10 @@ if os.environ.get('MMSPANET_TEST_DEVICE', 'cpu') == 'cpu':
 if 'PYTEST_XDIST_WORKER_COUNT' in os.environ:
     _workers = int(os.environ['PYTEST_XDIST_WORKER_COUNT'])
     os.environ.setdefault('OMP_NUM_THREADS', str(max(1, (os.cpu_count() or 1) // _workers)))
+
+# OpenVINO reports its use by forking this process from threads, unless it sees a CI service's
+# variable; NNCF and MLflow report, too.
+os.environ |= dict(TF_BUILD='1', NNCF_CI='1', DO_NOT_TRACK='true')
 
 import numpy as np
 import pytest
@@ -25,6 +30,9 @@ from tests.helpers import DEVICE
 # Examples follow from the test's name, so that a failure can be had again.
 settings.register_profile('repeatable', derandomize=True, database=None, deadline=None)
 settings.load_profile('repeatable')
+
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 def managers(base: type = ManagerMixin) -> Iterator[type]:
@@ -59,11 +67,19 @@ def own_state(request):
     np.random.seed(seed)
     torch.manual_seed(seed)
     variables = dict(os.environ)
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     with instances_restored():
         yield
-    release_process()  # from what a script's main does in the process of a test
-    os.environ.clear()
-    os.environ.update(variables)
+    # From what a script's main does in the process of a test.
+    release_process()
+    for number, handler in handlers.items():
+        if handler is not None:  # of Python
+            signal.signal(number, handler)
+    for name in os.environ.keys() - variables.keys():
+        del os.environ[name]
+    for name, value in variables.items():  # threads that read it never find it empty
+        if os.environ.get(name) != value:
+            os.environ[name] = value
 
 
 @pytest.fixture

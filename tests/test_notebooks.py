@@ -45,7 +45,13 @@ def test_it_runs_to_its_end(trained, tmp_path, monkeypatch):
     if trained:
         save_checkpoint(tmp_path / 'work_dirs/quickstart')
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    client = NotebookClient(notebook, timeout=600, resources=dict(metadata=dict(path=str(folder))))
+    client = NotebookClient(
+        notebook,
+        timeout=600,
+        startup_timeout=300,
+        iopub_timeout=300,  # what comes later is left out
+        resources=dict(metadata=dict(path=str(folder))),
+    )
     client.execute()  # raises at the first cell that fails
     outputs = [out for cell in notebook.cells for out in cell.get('outputs', [])]
     pictures = [out.data['image/png'] for out in outputs if 'image/png' in out.get('data', {})]

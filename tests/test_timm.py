@@ -30,6 +30,7 @@ every_variant = pytest.mark.parametrize('name', [marked(name) for name in NAMES]
 @pytest.fixture(scope='module', params=[marked(name) for name in NAMES])
 def model(request):
     """Each variant, shared by the tests, which leave it as it is."""
+    torch.manual_seed(0)
     return timm.create_model(request.param).eval()
 
 

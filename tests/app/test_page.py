@@ -116,8 +116,9 @@ def test_nothing_chosen_is_said(handlers):
 def test_addresses_are_not_fetched():
     from mmspanet.app.page import upload_box
 
-    with pytest.raises(gr.Error, match='not fetched'):
-        asyncio.run(upload_box().async_move_resource_to_block_cache('http://example.com/a.png'))
+    fetching = upload_box().async_move_resource_to_block_cache('http://example.com/a.png')
+    with ThreadPoolExecutor(1) as pool, pytest.raises(gr.Error, match='not fetched'):
+        pool.submit(asyncio.run, fetching).result()  # Playwright's loop runs in this thread
 
 
 @contextmanager
