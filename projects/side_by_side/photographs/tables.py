@@ -68,7 +68,7 @@ def results(folder: Path, data: str, init: str = training.SCRATCH) -> str:
                 f'{statistics.mean(known):.1f}' if known else ''
             )  # none where it diverged
         apart = [ends[run] - ours[run.seed] for run in group if run.seed in ours]
-        interval = bootstrap.get(group[0].name)
+        interval = next((bootstrap[run.name] for run in group if run.name in bootstrap), None)
         row |= {
             f'to {OURS}': _with_range(apart) if apart and model != OURS else '',
             '95 % over images': f'{interval["low"]} to {interval["high"]}' if interval else '',
