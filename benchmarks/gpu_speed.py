@@ -16,7 +16,7 @@ import time
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.models import (
     PEERS,
@@ -78,7 +78,10 @@ def inference(device: str, shapes: tuple, rounds: int) -> list[dict]:
         exact = ours(arch).to(device)
         eager = {f'{arch}, deployed': deployed(exact), PEERS[arch]: peer(arch).to(device)}
         eager |= {name: model.to(device) for name, model in hornets().items()}
-        for way, wrap in (('eager', lambda m: m), ('compiled', compiled)):
+        for way, wrap in (
+            ('eager', lambda m: m),
+            ('compiled', partial(torch.compile, dynamic=False)),
+        ):
             for dtype in (torch.bfloat16, torch.float16):
                 for shape in shapes:
                     torch.compiler.reset()  # each size and type is compiled for itself
@@ -93,10 +96,6 @@ def inference(device: str, shapes: tuple, rounds: int) -> list[dict]:
                     rows = summary(times, PEERS[arch])
                     tables.append(dict(title=title, rows=rows, seconds=times))
     return tables
-
-
-def compiled(model: nn.Module) -> nn.Module:
-    return torch.compile(model, dynamic=False)
 
 
 def exact_maps(model: SPANetV2, images: Tensor) -> tuple[Tensor, ...]:

@@ -64,9 +64,8 @@ def results(folder: Path, data: str, init: str = training.SCRATCH) -> str:
         }
         for column, heading in DETAILS[data].items():
             known = [in_percent(log[column], data) for log in logs if column in log]
-            row[heading] = (
-                f'{statistics.mean(known):.1f}' if known else ''
-            )  # none where it diverged
+            # A run that diverged has none.
+            row[heading] = f'{statistics.mean(known):.1f}' if known else ''
         apart = [ends[run] - ours[run.seed] for run in group if run.seed in ours]
         interval = next((bootstrap[run.name] for run in group if run.name in bootstrap), None)
         row |= {
