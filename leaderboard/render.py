@@ -51,6 +51,10 @@ sorts and filters them, and draws results against costs.
 **Family**: *spectral* models mix tokens by frequency, with Fourier or wavelet transforms, heat
 conduction, or a split into high and low frequencies.
 
+**Head width** (UperNet): the authors print one mIoU per backbone. The head of their released config
+has 320 channels, and the MACs that they print fit one of 512. Which of the two reached the mIoU is
+not known, so it stands in both rows.
+
 **MACs**
 
 - *printed*: as the source prints them.

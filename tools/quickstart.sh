@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From a fresh checkout to a trained, tested and drawn Mask R-CNN: bash tools/quickstart.sh
 # Sets up .venv, makes the synthetic data set, trains a small SPANetV2 on it, tests it on held-out
-# images and makes the page of the run. On 2 CPU cores 8 to 12 minutes after the set-up.
+# images and makes the page of the run. On 2 CPU cores 6 to 12 minutes after the set-up.
 set -euo pipefail
 case ${1:-} in -h | --help) sed -n '/^#!/d;/^#/!q;s/^# \{0,1\}//p' "$0" && exit ;; esac
 cd "$(dirname "$0")/.."

@@ -1,6 +1,6 @@
 """Export a detector, a segmentor, a classifier or its backbone to ONNX, OpenVINO or AOTInductor.
 
-With --end2end, the file takes images as they are read and gives boxes and masks, label maps or
+With --end2end, the file takes resized uint8 images and gives boxes and masks, label maps or
 probabilities; without it, it has the network's raw outputs, and Mask R-CNN is three files. Each
 file is opened again and compared with PyTorch before it is called done: a part by its numbers, a
 whole model by what it finds in images of the config's test data set, or of --check-images.
@@ -46,7 +46,7 @@ def parse_args() -> argparse.Namespace:
         '--to', choices=['onnx', 'openvino', 'aoti'], default='onnx', help='format (default onnx)'
     )
     parser.add_argument(
-        '--end2end', action='store_true', help='one file, from images as they are read to results'
+        '--end2end', action='store_true', help='one file, from resized uint8 images to results'
     )
     parser.add_argument(
         '--part', choices=['model', 'backbone'], default='model', help='what, without --end2end'

@@ -1,7 +1,8 @@
 """Look inside the trained models: feature spectra, receptive fields, gains of the filters.
 
-The models are those of OUT_DIR/runs.csv with seed 0, by their checkpoints in work_dirs/photographs;
-they are shown held-out images. Writes a picture and a table of each study to OUT_DIR/inside.
+The models are those of OUT_DIR/runs.csv from scratch with one seed, by their checkpoints in
+work_dirs/photographs; they are shown held-out images. Writes a picture and a table of each study to
+OUT_DIR/inside.
 """
 
 import argparse
@@ -29,6 +30,7 @@ def parse_args() -> argparse.Namespace:
         help='of runs.csv (default: spanetv2-pure convformer hornet-gf resnet)',
     )
     parser.add_argument('--images', type=cli.positive_int, default=6, help='default: 6')
+    parser.add_argument('--seed', type=int, default=0, help='of the runs (default: 0)')
     cli.add_out_dir_option(parser, str(HERE / 'results'))
     return parser.parse_args()
 
@@ -40,7 +42,7 @@ def main() -> None:
     from projects.side_by_side.photographs import training
 
     for data in args.data:
-        wanted = training.first_runs(args.out_dir / 'runs.csv', data, args.models)
+        wanted = training.runs_with_seed(args.out_dir / 'runs.csv', data, args.models, args.seed)
         lacking = [
             model
             for model in args.models
@@ -48,8 +50,9 @@ def main() -> None:
         ]
         if lacking:
             raise InputError(
-                f'{training.WORK_DIRS} has no checkpoint of {", ".join(lacking)} on {data}: train '
-                'with a new --out-dir of projects.side_by_side.photographs.run.'
+                f'{training.WORK_DIRS} has no checkpoint of {", ".join(lacking)} on {data} with '
+                f'seed {args.seed}: train with a new --out-dir of '
+                'projects.side_by_side.photographs.run.'
             )
         with tempfile.TemporaryDirectory() as folder:
             specs = []

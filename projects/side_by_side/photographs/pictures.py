@@ -1,6 +1,6 @@
 """Show what trained models predict on held-out images, beside the truth.
 
-The models are those of OUT_DIR/runs.csv with seed 0 that began from scratch, by their predictions
+The models are those of OUT_DIR/runs.csv with one seed that began from scratch, by their predictions
 in work_dirs/photographs. A picture per data set goes there, too: its photographs are not ours.
 """
 
@@ -35,6 +35,7 @@ def parse_args() -> argparse.Namespace:
         help='of runs.csv (default: spanetv2-pure convformer hornet-gf)',
     )
     parser.add_argument('--images', type=cli.positive_int, default=6, help='default: 6')
+    parser.add_argument('--seed', type=int, default=0, help='of the runs (default: 0)')
     cli.add_out_dir_option(parser, str(HERE / 'results'))
     return parser.parse_args()
 
@@ -130,10 +131,13 @@ def main() -> None:
     from projects.side_by_side.photographs import training
 
     for data in args.data:
-        found = training.first_runs(args.out_dir / 'runs.csv', data, args.models)
+        found = training.runs_with_seed(args.out_dir / 'runs.csv', data, args.models, args.seed)
         lacking = [model for model in args.models if model not in found]
         if lacking:
-            raise InputError(f'{args.out_dir}/runs.csv has no {", ".join(lacking)} on {data}.')
+            raise InputError(
+                f'{args.out_dir}/runs.csv has no {", ".join(lacking)} on {data} with seed '
+                f'{args.seed}: run projects.side_by_side.photographs.run first.'
+            )
         runs = [run for run, _ in found.values()]
         for run in runs:
             if not any(run.work_dir.glob('predictions*')):

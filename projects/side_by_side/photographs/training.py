@@ -116,14 +116,14 @@ def read_runs(table: Path) -> dict[Run, dict[str, str]]:
     }
 
 
-def first_runs(
-    table: Path, data: str, models: Sequence[str]
+def runs_with_seed(
+    table: Path, data: str, models: Sequence[str], seed: int
 ) -> dict[str, tuple[Run, dict[str, str]]]:
-    """The runs of models from scratch with seed 0, with their rows; none where there is no row."""
+    """The runs of models from scratch with a seed, with their rows; none where there is no row."""
     found = {
         run.model: (run, row)
         for run, row in read_runs(table).items()
-        if (run.data, run.seed, run.init) == (data, 0, SCRATCH)
+        if (run.data, run.seed, run.init) == (data, seed, SCRATCH)
     }
     return {model: found[model] for model in models if model in found}
 
