@@ -28,7 +28,7 @@ from rich.progress import Progress
 
 from dev.kill_hook import MOMENTS
 from mmspanet import cli, surroundings
-from mmspanet.checkpoints.load import is_whole
+from mmspanet.checkpoints.loading import is_whole
 from mmspanet.checkpoints.reader import read_state_dict
 from mmspanet.errors import InputError
 

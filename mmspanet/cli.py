@@ -106,6 +106,17 @@ def add_run_settings(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def model_and_checkpoint(text: str) -> tuple[str, str | None]:
+    """A model and its checkpoint, of ``MODEL`` or ``MODEL=CHECKPOINT``: a ``type`` for argparse.
+
+    Folders of either may hold ``=``, too.
+    """
+    found = re.fullmatch(r'(.+?\.py|[^=]+)(?:=(.+))?', text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f'{text} is not of the form MODEL or MODEL=CHECKPOINT')
+    return found[1], found[2]
+
+
 def add_report_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--no-report``."""
     parser.add_argument(
@@ -113,7 +124,7 @@ def add_report_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def make_run_report(script: Path, work_dir: str) -> None:
+def make_run_report(script: Path, work_dir: str, launcher: str) -> None:
     """Make the page of a run in a process of its own; no failure of it is one of the run.
 
     Of several processes the first makes it.
@@ -121,10 +132,11 @@ def make_run_report(script: Path, work_dir: str) -> None:
     Args:
         script: tools/analysis_tools/run_report.py.
         work_dir: Of the run.
+        launcher: That started the processes, or ``none``.
     """
     from mmspanet.processes import is_first_process
 
-    if not is_first_process():
+    if not is_first_process(launcher):
         return
     try:
         made = subprocess.run(

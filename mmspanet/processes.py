@@ -9,10 +9,17 @@ from collections.abc import Callable
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
-def is_first_process() -> bool:
-    """Whether this is the first of a launcher's processes, or the only one."""
-    names = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
-    return all(os.environ.get(name, '0') == '0' for name in names)
+# Where launchers number their processes. srun does it for runs, too, that are no group.
+RANKS = dict(pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK')
+
+
+def is_first_process(launcher: str) -> bool:
+    """Whether this is the first of a launcher's processes, or the only one.
+
+    Args:
+        launcher: ``launcher`` of the config: a key of :data:`RANKS`, or ``none``.
+    """
+    return launcher not in RANKS or os.environ.get(RANKS[launcher], '0') == '0'
 
 
 def die_with_parent(number: int = signal.SIGKILL) -> None:

@@ -170,3 +170,18 @@ def test_resume_starts_from_load_from_where_there_is_nothing_yet(is_begun, tmp_p
     train.main()
     assert given[0].resume == is_begun
     assert given[0].load_from == (newest if is_begun else start)
+
+
+@pytest.mark.parametrize(
+    ('text', 'expected'),
+    [
+        ('a.py', ('a.py', None)),
+        ('timm:resnet18', ('timm:resnet18', None)),
+        ('timm:resnet18=w/lr=1/a.pth', ('timm:resnet18', 'w/lr=1/a.pth')),
+        ('lr=0.1/a.py', ('lr=0.1/a.py', None)),
+        ('lr=0.1/a.py=lr=0.1/e.pth', ('lr=0.1/a.py', 'lr=0.1/e.pth')),
+        ('mmpretrain::b/c.py=spanetv2://s18-pure', ('mmpretrain::b/c.py', 'spanetv2://s18-pure')),
+    ],
+)
+def test_a_model_and_its_checkpoint(text, expected):
+    assert cli.model_and_checkpoint(text) == expected

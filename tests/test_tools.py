@@ -124,6 +124,51 @@ def test_the_libraries_own_train_scripts(task, library, shapes_root, tmp_path):
     assert METRICS[task] in log
 
 
+@pytest.mark.parametrize(('task', 'library'), [('det', 'mmdet'), ('seg', 'mmseg')])
+def test_the_libraries_own_distributed_launchers(task, library, shapes_root, tmp_path):
+    """Two processes. MMEngine's launcher needs CUDA: a module stands in for what it asks of it."""
+    (tmp_path / 'no_cuda.py').write_text(
+        'import torch\ntorch.cuda.set_device = lambda device: None\n'
+    )
+    config = tmp_path / 'config.py'
+    config.write_text(
+        f"_base_ = '{ROOT / SHAPES_CONFIGS[task]}'\n"
+        "custom_imports = dict(imports=['no_cuda'])\n"
+        "env_cfg = dict(dist_cfg=dict(backend='gloo'))\n"
+        "model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None)\n"
+    )
+    script = Path(find_spec(library).submodule_search_locations[0]) / '.mim/tools/dist_train.sh'
+    log = run(
+        [script, config, '2', '--work-dir', tmp_path / 'run',
+         *shapes_options(task, shapes_root)[1:]],  # all but --no-report
+        cwd=tmp_path,
+        PYTHONPATH=f'{tmp_path}:{ROOT}',
+        PORT=free_port(),
+        CUDA_VISIBLE_DEVICES='',
+    )  # fmt: skip
+    assert METRICS[task] in log
+
+
+@pytest.mark.parametrize('kind', ['DetVisualizationHook', 'mmdet.DetVisualizationHook', None])
+def test_a_hook_that_draws(kind, trained, shapes_root, tmp_path):
+    """--show-dir takes the library's, with and without its scope, and says so if there is none."""
+    config = tmp_path / 'config.py'
+    hook = f"dict(_delete_=True, type='{kind}')" if kind else None
+    config.write_text(
+        f"_base_ = '{ROOT / SHAPES_CONFIGS['det']}'\ndefault_hooks = dict(visualization={hook})\n"
+    )
+    checkpoint = (trained('det') / 'last_checkpoint').read_text()
+    log = run(
+        ['tools/test.py', config, checkpoint, '--work-dir', tmp_path / 'test',
+         '--show-dir', tmp_path / 'pictures', *shapes_options('det', shapes_root)],
+        status=0 if kind else 1,
+    )  # fmt: skip
+    if kind:
+        assert len([*tmp_path.rglob('pictures/**/*.jpg')]) == 4
+    else:
+        assert '--show-dir needs a hook' in log
+
+
 def test_an_unknown_layout_is_named():
     log = run(['tools/make_shapes.py', 'voc'], status=2)
     assert log.rstrip().endswith('voc is none of coco, ade, imagenet')

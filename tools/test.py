@@ -32,13 +32,22 @@ def parse_args() -> argparse.Namespace:
 
 
 def draw_pictures(cfg: Config, folder: str) -> None:
-    """Have the library's visualization hook draw every prediction into ``folder``."""
-    hook = cfg.default_hooks.visualization
+    """Have the library's visualization hook draw every prediction into ``folder``.
+
+    Raises:
+        InputError: If the config has none.
+    """
+    hook = cfg.default_hooks.get('visualization')
+    if hook is None:
+        raise InputError(
+            '--show-dir needs a hook that draws: add default_hooks.visualization to the config, '
+            "such as dict(type='DetVisualizationHook')."
+        )
     hook.interval = 1
-    if hook.type == 'DetVisualizationHook':
+    if hook.type.endswith('DetVisualizationHook'):
         hook.draw = True
         hook.test_out_dir = folder
-    elif hook.type == 'SegVisualizationHook':
+    elif hook.type.endswith('SegVisualizationHook'):
         hook.draw = True
         cfg.visualizer.save_dir = folder
     else:
@@ -138,7 +147,7 @@ def main() -> None:
     work_dir = test(args)
     destroy_process_group()
     if not args.no_report:
-        cli.make_run_report(REPORT, work_dir)
+        cli.make_run_report(REPORT, work_dir, args.launcher)
 
 
 if __name__ == '__main__':

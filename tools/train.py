@@ -54,10 +54,12 @@ def train(args: argparse.Namespace) -> str:
     from mmspanet.engine import device, run, track
     from mmspanet.engine.lock import lock_work_dir
     from mmspanet.engine.record import RecordRunHook
+    from mmspanet.processes import is_first_process
 
     guard_process()
     cfg = cli.run_config(args)
-    lock_work_dir(cfg.work_dir)
+    if is_first_process(args.launcher):
+        lock_work_dir(cfg.work_dir)
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
@@ -98,7 +100,7 @@ def main() -> None:
     work_dir = train(args)
     destroy_process_group()
     if not args.no_report:
-        cli.make_run_report(REPORT, work_dir)
+        cli.make_run_report(REPORT, work_dir, args.launcher)
 
 
 if __name__ == '__main__':

@@ -64,7 +64,7 @@ class Subject:
 
 
 def make_subjects(
-    specs: Sequence[str],
+    models: Sequence[tuple[str, str | None]],
     folder: Path | None,
     count: int,
     policy: str,
@@ -75,7 +75,7 @@ def make_subjects(
     """Build models and read the images that all of them are shown, once.
 
     Args:
-        specs: Models, see :func:`.models.build`, each with ``=CHECKPOINT`` or without.
+        models: Specs, see :func:`.models.build`, and checkpoints; None for random weights.
         folder: Of the images; None for the test data set of the first model's config.
         count: Number of images.
         policy: Key of :data:`.images.SIZE_POLICIES`.
@@ -87,17 +87,17 @@ def make_subjects(
         InputError: If a model can not be built, or there are no images.
         CheckpointError: If a checkpoint does not fit its model.
     """
-    pairs = [spec.partition('=')[::2] for spec in specs]
-    first = pairs[0][0]
+    first = models[0][0]
     cfg = None if first.startswith('timm:') else read_config(first)
     paths = choose_images(folder, cfg, count)
-    models: list[Model] = []
-    for spec, checkpoint in pairs:
-        models.append(build(spec, checkpoint or None, seed, size))
-        size = size or models[0].input_size
-    side = size or models[0].input_size
+    built: list[Model] = []
+    side = size
+    for spec, checkpoint in models:
+        built.append(build(spec, checkpoint, seed, side))
+        side = side or built[0].input_size
+    assert side is not None  # there is a model
     pictures = [read_image(path, SIZE_POLICIES[policy], side) for path in paths]
-    return [Subject(model, pictures, device) for model in models]
+    return [Subject(model, pictures, device) for model in built]
 
 
 def make_scene_subject(

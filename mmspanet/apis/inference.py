@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mmspanet.checkpoints import load
 from mmspanet.config_check import building_errors, library_of
-from mmspanet.datasets.meta import metainfo
+from mmspanet.datasets.meta import metainfo, numbered
 from mmspanet.datasets.paths import part_datasets
 from mmspanet.errors import InputError
 from mmspanet.media import Prediction
@@ -124,9 +124,13 @@ class Detector(Predictor):
 
     def show(self, image: np.ndarray, sample: Any, score: float) -> Prediction:
         """Boxes above ``score`` are drawn, all are in the record."""
-        picture = draw(self.inferencer.visualizer, image, sample, pred_score_thr=score)
         record = self.inferencer.pred2dict(sample)
-        record['classes'] = [self.meta['classes'][label] for label in record['labels']]
+        names = numbered(self.class_names, 1 + max(record['labels'], default=-1))
+        visualizer = self.inferencer.visualizer
+        if len(names) > len(self.class_names):  # the head has more classes than the config names
+            visualizer.dataset_meta = self.meta | dict(classes=names, palette=None)
+        picture = draw(visualizer, image, sample, pred_score_thr=score)
+        record['classes'] = [names[label] for label in record['labels']]
         return Prediction(picture, record)
 
 
@@ -187,9 +191,9 @@ class Classifier(Predictor):
         self.visualizer = UniversalVisualizer()
 
     def name_classes(self, meta: dict[str, Any]) -> None:
-        """Without names, the classes are called by their numbers."""
+        """Classes without names are called by their numbers."""
         count = self.inferencer.model.head.num_classes
-        self.classes = meta.get('classes') or [str(number) for number in range(count)]
+        self.classes = numbered(meta.get('classes') or (), count)
 
     @property
     def class_names(self) -> Sequence[str]:

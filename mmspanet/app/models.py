@@ -12,7 +12,7 @@ from mmspanet import cli
 from mmspanet.analysis.costs import input_size
 from mmspanet.analysis.models import Model, normalization
 from mmspanet.apis.inference import Predictor, build_predictor
-from mmspanet.checkpoints import newest_whole_checkpoint
+from mmspanet.checkpoints import best_checkpoint, newest_whole_checkpoint
 from mmspanet.errors import InputError
 
 MOST_BUILT = 3  # models in memory at a time
@@ -42,8 +42,7 @@ class Run:
         if self.checkpoint is not None:
             return self.checkpoint
         folder = Path(self.config).parent
-        best = max(folder.glob('best_*.pth'), key=lambda path: path.stat().st_mtime, default=None)
-        found = str(best) if best else newest_whole_checkpoint(folder)
+        found = best_checkpoint(folder) or newest_whole_checkpoint(folder)
         if found is None:
             raise InputError(f'{folder} holds no checkpoint any more: choose another run.')
         return found

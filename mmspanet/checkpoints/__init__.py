@@ -5,12 +5,13 @@ from .authors import (
     model_from_authors,
     model_to_authors,
 )
-from .load import load, load_backbone, newest_whole_checkpoint
+from .loading import best_checkpoint, load, load_backbone, newest_whole_checkpoint
 from .release import load_from_release
 
 __all__ = [
     'backbone_from_authors',
     'backbone_to_authors',
+    'best_checkpoint',
     'classifier_from_authors',
     'load',
     'load_backbone',

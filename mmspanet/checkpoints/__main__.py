@@ -58,7 +58,7 @@ def check(path: Path, file: str | None, size: int | None) -> None:
         CheckpointError: If it is not whole.
     """
     from mmspanet.checkpoints.download import check_hash
-    from mmspanet.checkpoints.load import is_whole
+    from mmspanet.checkpoints.loading import is_whole
     from mmspanet.checkpoints.reader import read_state_dict
 
     found = path.stat().st_size

@@ -51,8 +51,9 @@ def download(url: str, path: Path, size: int | None = None) -> None:
     partial = path.with_name(f'{path.name}.part')
     note = path.with_name(f'{path.name}.part.json')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = lock(partial, wait=True)
+        with write_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = lock(partial, wait=True)
         assert descriptor is not None
         try:
             if not path.is_file():  # another process may have got it meanwhile

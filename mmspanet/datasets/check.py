@@ -110,7 +110,7 @@ def read_samples(
     try:
         built = DATASETS.build(ConfigDict(dataset, pipeline=[], lazy_init=False))
     except (AssertionError, OSError, RuntimeError, ValueError) as error:
-        place = Path(dataset.get('data_root', ''), dataset.get('ann_file', ''))
+        place = Path(dataset.get('data_root') or '', dataset.get('ann_file') or '')
         kind = 'missing' if isinstance(error, FileNotFoundError) else 'malformed annotations'
         return [], [Finding(kind, place, str(error))]
     except (AttributeError, KeyError, TypeError):

@@ -1,5 +1,6 @@
 """What a data set's config says of its classes, before any of its files is read."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.config import ConfigDict
@@ -7,6 +8,11 @@ from mmengine.registry import DATASETS
 
 from mmspanet.config_check import building_errors
 from mmspanet.errors import InputError
+
+
+def numbered(names: Sequence[str], count: int) -> list[str]:
+    """The names of classes, and the numbers of those that have none: at least ``count``."""
+    return [*names, *map(str, range(len(names), count))]
 
 
 def metainfo(dataset: ConfigDict, scope: str) -> dict[str, Any]:
@@ -20,7 +26,8 @@ def metainfo(dataset: ConfigDict, scope: str) -> dict[str, Any]:
         scope: ``default_scope`` of the config.
 
     Raises:
-        InputError: If the library has no data set of that type, or it no such metainfo.
+        InputError: If the library has no data set of that type, or it no such metainfo, or if the
+            classes are a text.
     """
     name = dataset.get('type')
     with DATASETS.switch_scope_and_registry(scope) as registry:
@@ -28,4 +35,11 @@ def metainfo(dataset: ConfigDict, scope: str) -> dict[str, Any]:
         if kind is None:
             raise InputError(f'There is no data set {name!r} in {scope}.')
         with building_errors(f'The data set {name} can not be built'):
-            return kind._load_metainfo(dataset.get('metainfo'))
+            meta = kind._load_metainfo(dataset.get('metainfo'))
+    classes = meta.get('classes')
+    if isinstance(classes, str):
+        raise InputError(
+            f"metainfo.classes is the text {classes!r}, and no file of that name: write ('a', 'b') "
+            f"for several classes, and ('{classes}',) for one."
+        )
+    return meta

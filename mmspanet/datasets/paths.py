@@ -37,7 +37,7 @@ def check_data(cfg: Config, parts: tuple[str, ...]) -> None:
     """
     if not cfg.get(f'{parts[0]}_dataloader'):
         raise InputError(f'The config has no {parts[0]}_dataloader, and so no data to run on.')
-    if not is_first_process():
+    if not is_first_process(cfg.get('launcher', 'none')):
         return
     for part in parts:
         for place, dataset in part_datasets(cfg, part):
@@ -88,8 +88,8 @@ def part_datasets(cfg: Config, part: str) -> Iterator[tuple[str, ConfigDict]]:
 
 def has_annotations(cfg: Config, part: str) -> bool:
     """Whether a part's images have to be annotated: not where results are only written down."""
-    evaluator = cfg.get(f'{part}_evaluator')
-    return not (isinstance(evaluator, dict) and evaluator.get('format_only'))
+    found = evaluators(cfg, part)
+    return not found or not all(evaluator.get('format_only') for evaluator in found)
 
 
 def evaluators(cfg: Config, part: str) -> list[ConfigDict]:

@@ -35,7 +35,7 @@ SCORE = 0.05  # detections below it are not compared
 NEAR = 1.0  # pixels by which the corners of one box may differ
 TIE = 2e-3  # scores by which one detection may differ, or be on either side of SCORE
 UNMATCHED = 0.01  # share of detections that ties in NMS may change
-DIFFERENT = 1e-3  # largest difference of a probability, on average of an image
+DIFFERENT = 1e-3  # of a class's probability, or on average of an image's label map
 LOSS = dict(fp32=0.1, fp16=0.3, int8=1.0)  # points of a metric
 
 
@@ -50,7 +50,8 @@ class Report:
         unmatched: Those that the other has not, up to ties.
         padded: Those that PyTorch has not, or has in addition, where it pads images to the size of
             the graph, as filters and norms over whole maps see the padding.
-        difference: Largest difference of probabilities, on average of an image.
+        difference: Largest difference of a classifier's probability; of a segmentor's, the mean of
+            the worst image.
         before: PyTorch's metrics, in the evaluator's units.
         after: The file's.
     """
@@ -106,7 +107,7 @@ class Report:
                     'too: --dynamic size leaves images as they are'
                 )
         else:
-            yield f'probabilities differ by {self.difference:.1e} (mean of the worst image)'
+            yield f'probabilities of the worst image differ by {self.difference:.1e}'
 
 
 class Samples:

@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import BaseLoop, Runner
 
-from mmspanet.checkpoints.load import fill
+from mmspanet.checkpoints.loading import fill
 from mmspanet.checkpoints.reader import check_content, check_weights, inert_meta
 from mmspanet.errors import DivergedError
 from mmspanet.models import find_spanetv2

@@ -9,7 +9,6 @@ from typing import Any
 
 from mmspanet import files
 from mmspanet.errors import InputError
-from mmspanet.processes import is_first_process
 
 NAME = '.training.lock'
 
@@ -25,8 +24,6 @@ def lock_work_dir(work_dir: str | Path) -> None:
         InputError: If another training has the folder; names it.
         WriteError: If the folder can't be written to.
     """
-    if not is_first_process():
-        return
     path = Path(work_dir) / NAME
     files.make_folder(path.parent)
     with files.write_errors(path):

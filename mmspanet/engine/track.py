@@ -45,7 +45,10 @@ def track(cfg: Config, tracker: str) -> None:
     if find_spec(tracker) is None:
         raise InputError(f'--track {tracker} needs its package: pip install {tracker}.')
     folder = Path(cfg.work_dir) / tracker
-    name = _name(Path(cfg.work_dir), tracker, is_new=not cfg.get('resume'))
+    is_first = is_first_process(
+        cfg.get('launcher', 'none')
+    )  # MMEngine has no group of processes yet
+    name = _name(Path(cfg.work_dir), tracker, is_new=not cfg.get('resume'), keep=is_first)
     # Another would list the three that LocalVisBackend, whose file --resume reads, is among.
     backends = [*cfg.get('vis_backends', [dict(type='LocalVisBackend')])]
     backends.append(TRACKERS[tracker](folder, name))
@@ -61,13 +64,13 @@ def track(cfg: Config, tracker: str) -> None:
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), *hooks]
 
 
-def _name(work_dir: Path, tracker: str, is_new: bool) -> str:
-    """What the tracker calls the run: kept in the work dir until another begins there."""
+def _name(work_dir: Path, tracker: str, is_new: bool, keep: bool) -> str:
+    """What the tracker calls the run; kept in the work dir until another begins there."""
     path = work_dir / NAMES
     names: dict[str, str] = json.loads(path.read_text()) if path.is_file() else {}
     if is_new or tracker not in names:
         names[tracker] = uuid.uuid4().hex
-        if is_first_process():  # MMEngine knows no group of processes yet
+        if keep:
             write_text(path, json.dumps(names))
     return names[tracker]
 

@@ -34,7 +34,7 @@ from .dft import filter_maps
 from .layers import LayerNorm2d, PointwiseLinear
 from .metaformer import Downsample, MetaFormerBlock, Mlp
 from .spam import SPAM, SPAMRevision
-from .srf import SpectralRescalingFilter, even, rescale
+from .srf import SpectralRescalingFilter, rescale
 
 # Measured on CPUs, see benchmarks/README.md: points of an axis up to which matrix products beat the
 # FFT, which runs in float32 always.
@@ -156,7 +156,7 @@ class FixedSRF(nn.Module):
         if filters_by_matrices(u):
             gain = self._kept(('map', *size), lambda: self._map_gain(size).to(u.dtype))
             return filter_maps(u.permute(0, 2, 3, 1), gain).permute(0, 3, 1, 2)
-        gain = self._kept(('even', *size), lambda: even(self.reordered.gain(size), size[1]))
+        gain = self._kept(('even', *size), lambda: self.reordered.even_gain(size))
         return rescale(u, gain).contiguous(memory_format=torch.channels_last)
 
     def gain(self, size: tuple[int, int]) -> Tensor:

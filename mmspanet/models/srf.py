@@ -31,12 +31,16 @@ class SpectralRescalingFilter(nn.Module):
 
     def forward(self, u: Tensor) -> Tensor:
         """Filter maps u, (B, C, H, W); the output is contiguous."""
-        gain = even(self.gain((u.shape[-2], u.shape[-1])), u.shape[-1])
+        gain = self.even_gain((u.shape[-2], u.shape[-1]))
         return lean.Rescale.apply(u, gain) if lean.applies(self) else rescale(u, gain)
 
     def gain(self, size: tuple[int, int]) -> Tensor:
         """The gain for maps of (H, W) = ``size``: (C, H, W // 2 + 1), float32 or float64."""
         return self.resized(size).sigmoid()
+
+    def even_gain(self, size: tuple[int, int]) -> Tensor:
+        """:meth:`gain`, the same at a frequency and its negative, as :func:`rescale` takes it."""
+        return even(self.gain(size), size[1])
 
     def resized(self, size: tuple[int, int]) -> Tensor:
         """The raw F for maps of (H, W) = ``size``: (C, H, W // 2 + 1), float32 or float64."""

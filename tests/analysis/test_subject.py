@@ -50,7 +50,7 @@ def test_images_are_read_once_for_all_models(tmp_path, monkeypatch):
     monkeypatch.setattr(
         subjects, 'read_image', lambda *a, f=subjects.read_image: read.append(a) or f(*a)
     )
-    made = make_subjects([SHAPES, SHAPES], tmp_path, 8, 'crop', None, 0, 'cpu')
+    made = make_subjects([(SHAPES, None), (SHAPES, None)], tmp_path, 8, 'crop', None, 0, 'cpu')
     assert len(read) == 2
     assert made[0].pictures is made[1].pictures
     assert made[0].pictures[0].pixels.shape == (3, 64, 64)  # the size of the first model

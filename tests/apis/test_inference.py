@@ -102,6 +102,25 @@ def test_scores_of_a_classification(predictors, image):
     torch.testing.assert_close(scores, expected.sort(descending=True).values, atol=1e-5, rtol=0)
 
 
+def test_a_head_with_more_classes_than_names(image):
+    """As where num_classes was left at its default: numbers stand for the names."""
+    cfg = Config.fromfile(find_config(NAMES['mmpretrain']))
+    cfg.model.head.num_classes = 1000
+    top = build_predictor(cfg, device=DEVICE).predict(image, 0.5).record['top']
+    assert any(entry['label'] >= len(SHAPES) for entry in top)
+    assert all(
+        entry['class'] == (*SHAPES, *map(str, range(len(SHAPES), 1000)))[entry['label']]
+        for entry in top
+    )
+    cfg = Config.fromfile(find_config(NAMES['mmdet']))
+    for head in (cfg.model.roi_head.bbox_head, cfg.model.roi_head.mask_head):
+        head.num_classes = 40
+    torch.manual_seed(0)
+    record = build_predictor(cfg, device=DEVICE).predict(image, 0.0).record
+    assert max(record['labels']) >= len(SHAPES)
+    assert str(max(record['labels'])) in record['classes']
+
+
 @pytest.mark.parametrize(
     ('name', 'count', 'first'),
     [

@@ -197,3 +197,9 @@ def test_a_full_disk_is_no_fault_of_the_server(server, path, monkeypatch):
     with pytest.raises(WriteError, match='disk is full'):
         download(f'{server.url}/model.pth', path)
     assert not path.exists()
+
+
+def test_a_place_that_can_not_be_written_to_is_no_fault_of_the_server(server, tmp_path):
+    (tmp_path / 'file').touch()
+    with pytest.raises(WriteError, match='give another place'):
+        download(f'{server.url}/model.pth', tmp_path / 'file' / 'model.pth')

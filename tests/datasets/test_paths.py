@@ -75,6 +75,7 @@ def test_missing_shapes_name_the_command():
     [
         (('pear', 'fig'), r"in the order of the file, \('fig', 'pear'\)"),
         (('fig', 'plum'), 'no category plum, only fig, apple, pear'),
+        ('fig', r"is the text 'fig'.*\('fig',\) for one"),
     ],
 )
 def test_classes_of_a_coco_file_are_checked(classes, complaint, tmp_path):
@@ -252,14 +253,30 @@ def test_polygons_that_pycocotools_does_not_read_are_refused_where_it_measures()
 
 def test_results_that_are_only_written_down_need_no_annotations(tmp_path):
     images_alone = json.dumps(dict(images=IMAGES, categories=[dict(id=0, name='fig')]))
-    check_data(mask_data(tmp_path, images_alone, format_only=True), ('train',))
+    cfg = mask_data(tmp_path, images_alone, format_only=True)
+    check_data(cfg, ('train',))
+    cfg.train_evaluator = [cfg.train_evaluator]
+    check_data(cfg, ('train',))
+    cfg.train_evaluator.append(dict(type='CocoMetric'))
+    with pytest.raises(InputError):
+        check_data(cfg, ('train',))
 
 
 def test_the_first_process_checks_for_all(tmp_path, monkeypatch):
     cfg = mask_data(tmp_path, '[]')
+    cfg.launcher = 'pytorch'
     monkeypatch.setenv('RANK', '1')
     check_data(cfg, ('train',))
     monkeypatch.setenv('RANK', '0')
+    with pytest.raises(InputError):
+        check_data(cfg, ('train',))
+
+
+def test_runs_that_srun_numbers_check_each_their_own(tmp_path, monkeypatch):
+    """A sweep: several runs of one process."""
+    cfg = mask_data(tmp_path, '[]')
+    cfg.launcher = 'none'
+    monkeypatch.setenv('SLURM_PROCID', '1')
     with pytest.raises(InputError):
         check_data(cfg, ('train',))
 

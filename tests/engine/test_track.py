@@ -16,23 +16,20 @@ def test_trackers_of_the_command_are_those_of_the_module():
 
 
 def test_a_name_is_kept_for_resumed_runs_only(tmp_path):
-    first = track._name(tmp_path, 'wandb', is_new=True)
-    assert track._name(tmp_path, 'wandb', is_new=False) == first
-    track._name(tmp_path, 'mlflow', is_new=False)  # the first of this tracker
-    assert track._name(tmp_path, 'wandb', is_new=False) == first
-    assert track._name(tmp_path, 'wandb', is_new=True) != first
+    first = track._name(tmp_path, 'wandb', is_new=True, keep=True)
+    assert track._name(tmp_path, 'wandb', is_new=False, keep=True) == first
+    track._name(tmp_path, 'mlflow', is_new=False, keep=True)  # the first of this tracker
+    assert track._name(tmp_path, 'wandb', is_new=False, keep=True) == first
+    assert track._name(tmp_path, 'wandb', is_new=True, keep=True) != first
     assert set(json.loads((tmp_path / track.NAMES).read_text())) == {'wandb', 'mlflow'}
 
 
-def test_the_first_of_several_processes_names_the_run(monkeypatch, tmp_path):
+def test_the_first_of_several_processes_names_the_run(tmp_path):
     """Before any of them knows of a group."""
-    monkeypatch.setenv('RANK', '1')
-    track._name(tmp_path, 'wandb', is_new=True)
+    track._name(tmp_path, 'wandb', is_new=True, keep=False)
     assert not (tmp_path / track.NAMES).exists()
-    monkeypatch.setenv('RANK', '0')
-    first = track._name(tmp_path, 'wandb', is_new=True)
-    monkeypatch.setenv('RANK', '1')
-    assert track._name(tmp_path, 'wandb', is_new=False) == first
+    first = track._name(tmp_path, 'wandb', is_new=True, keep=True)
+    assert track._name(tmp_path, 'wandb', is_new=False, keep=False) == first
 
 
 def test_a_missing_package_is_said(monkeypatch, tmp_path):

@@ -15,6 +15,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'models',
         nargs='+',
+        type=cli.model_and_checkpoint,
         metavar='MODEL[=CHECKPOINT]',
         help='config, mmpretrain::NAME, timm:NAME',
     )

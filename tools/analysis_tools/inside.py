@@ -51,9 +51,14 @@ def main() -> None:
     from mmspanet.analysis.inside import studies
     from mmspanet.analysis.subject import make_subjects
 
-    spec = f'{args.config}={args.checkpoint}' if args.checkpoint else args.config
     (subject,) = make_subjects(
-        [spec], args.images, args.count, args.policy, args.size, args.seed, args.device
+        [(args.config, args.checkpoint)],
+        args.images,
+        args.count,
+        args.policy,
+        args.size,
+        args.seed,
+        args.device,
     )
     drawings = [
         studies.filter_gains(subject),

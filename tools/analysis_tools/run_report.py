@@ -54,12 +54,11 @@ def parse_args() -> argparse.Namespace:
 
 def find_checkpoint(work_dir: Path, name: str) -> str:
     """The best or the last checkpoint of a run, or a file."""
-    from mmspanet.checkpoints import newest_whole_checkpoint
+    from mmspanet.checkpoints import best_checkpoint, newest_whole_checkpoint
 
     found: str | None = name
     if name == 'best':
-        files = sorted(work_dir.glob('best_*.pth'), key=lambda path: path.stat().st_mtime)
-        found = str(files[-1]) if files else None
+        found = best_checkpoint(work_dir)
     elif name == 'last':
         found = newest_whole_checkpoint(work_dir)
     if found is None:

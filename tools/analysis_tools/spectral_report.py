@@ -13,8 +13,8 @@ from mmspanet import cli
 
 TEMPLATE = Path(__file__).with_suffix('.html')
 PEERS = (
-    'mmpretrain::convnext/convnext-tiny_32xb128_in1k.py',
-    'mmpretrain::swin_transformer/swin-tiny_16xb64_in1k.py',
+    ('mmpretrain::convnext/convnext-tiny_32xb128_in1k.py', None),
+    ('mmpretrain::swin_transformer/swin-tiny_16xb64_in1k.py', None),
 )
 
 
@@ -26,6 +26,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--peers',
         nargs='*',
+        type=cli.model_and_checkpoint,
         default=PEERS,
         metavar='MODEL[=CHECKPOINT]',
         help='models to compare with: config, mmpretrain::NAME or timm:NAME (default: ConvNeXt-T '
@@ -60,9 +61,8 @@ def main() -> None:
     from mmspanet.analysis.subject import make_subjects
     from mmspanet.files import write_text
 
-    spec = f'{args.config}={args.checkpoint}' if args.checkpoint else args.config
     subjects = make_subjects(
-        [spec, *args.peers],
+        [(args.config, args.checkpoint), *args.peers],
         args.images,
         args.count,
         args.policy,

@@ -18,7 +18,7 @@ from mmspanet.analysis.page import Gallery, Picture, Section, Table
 from mmspanet.analysis.plotting import COLORS, Drawing
 from mmspanet.analysis.run import classifier, detector, drawings, pictures
 from mmspanet.analysis.run.predictions import read_predictions
-from mmspanet.datasets.check import FAULTS, NOTES, Finding, Sample
+from mmspanet.datasets.check import FAULTS, NOTES, Finding, Sample, opened
 from mmspanet.files import write_text
 
 from . import mistakes
@@ -287,8 +287,9 @@ def _examples(part: Part, looks: Mapping[Sample, Look], label: int) -> list[pict
         if image is None:
             continue
         if is_segmented and sample.label_map is not None:
-            labels = cv2.imread(str(sample.label_map), cv2.IMREAD_UNCHANGED)
-            box = cv2.boundingRect(np.asarray(labels == part.values[label], np.uint8))
+            with opened(sample.label_map) as labels:  # a palette's numbers, not its colors
+                inside = np.asarray(labels) == part.values[label]
+            box = cv2.boundingRect(inside.astype(np.uint8))
         elif len(part.boxes):
             box = tuple(part.boxes[k])
         else:

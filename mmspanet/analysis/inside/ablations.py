@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from mmspanet.errors import InputError
-from mmspanet.models.srf import even
 
 from .spam_response import SPAMS, find_backbone
 
@@ -89,7 +88,7 @@ def head_switched_off(model: nn.Module, stage: int, head: int, how: str = 'flat'
         size = u.shape[1] // len(heads[stage])
         own = slice((head - 1) * size, head * size)
         # A filter's mean gain is its answer to an impulse, at the impulse.
-        gain = even(srf.gain((u.shape[2], u.shape[3])), u.shape[3])
+        gain = srf.even_gain((u.shape[2], u.shape[3]))
         answer = torch.fft.irfft2(gain, s=u.shape[2:])
         level = answer[own, 0, 0] if how == 'flat' else torch.zeros(size)
         replaced = output.clone()

@@ -65,6 +65,12 @@ def _from_validation(log: Log, cfg: Config) -> list[Hint]:
             interval = '--cfg-options train_cfg.val_interval=1'
             return [('The training was never validated: nothing tells when to stop.', interval)]
         return []
+    if not names:
+        return [(
+            'No validation gave a metric: the model found nothing yet, or the results were only '
+            'written down.',
+            'longer training, or the log of the last validation',
+        )]  # fmt: skip
     hints: list[Hint] = []
     watched = _watched(cfg, names)
     rows = [row for row in log.validation if watched in row]

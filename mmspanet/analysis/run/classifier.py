@@ -7,7 +7,7 @@ from mmengine.config import ConfigDict
 from mmengine.registry import DATASETS, init_default_scope
 
 from mmspanet.analysis.page import Gallery, Picture, Section, Table
-from mmspanet.datasets.meta import metainfo
+from mmspanet.datasets.meta import metainfo, numbered
 from mmspanet.errors import InputError
 
 from . import advice, classification, drawings, pictures
@@ -74,7 +74,7 @@ def read_answers(dataset: ConfigDict, predictions: list[dict[str, Any]]) -> Answ
     if not classes:  # named by folders
         init_default_scope('mmpretrain')
         classes = DATASETS.build(ConfigDict(dataset, pipeline=[])).metainfo.get('classes')
-    names = list(classes or map(str, range(scores.shape[1])))[: scores.shape[1]]
+    names = numbered(classes or (), scores.shape[1])[: scores.shape[1]]
     return Answers(names, images, truth, scores)
 
 

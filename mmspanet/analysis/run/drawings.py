@@ -37,7 +37,7 @@ def curves(runs: Mapping[str, Log]) -> list[Drawing]:
     """
     drawings = []
     losses = _losses(runs)
-    rates = [(name, ('lr',)) for name in ('learning rate',)]
+    rates = [('learning rate', ('lr',))]
     metrics = [(name, (name,)) for name in _shared_metrics(runs)]
     if losses:
         drawings.append(_lines('losses', 'Losses of the training', runs, losses, 'training'))

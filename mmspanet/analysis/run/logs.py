@@ -53,20 +53,22 @@ def read_log(work_dir: Path) -> Log:
     newest = None
     for folder in folders:
         rows = read_rows(folder / 'vis_data/scalars.json')
-        trained, measured = _split(rows)
+        trained = [row for row in rows if 'lr' in row]
         if not trained:
             continue
         newest = folder
         begin = trained[0]['step']
-        if training and begin > training[0]['step']:
+        if training and begin > training[0]['step'] and _is_resumed(folder):
             training = [row for row in training if row['step'] < begin]
             restarts = [step for step in restarts if step < begin]
             restarts.append(training[-1]['step'])
             validation = [row for row in validation if row['step'] < begin]
         else:
             training, validation, restarts = [], [], []
+        measured = _validations(rows, training[-1]['step'] if training else 0)
         training += trained
-        validation += measured
+        known = {row['step'] for row in validation}
+        validation += [row for row in measured if row['step'] not in known]
     if newest is None and not tests:
         raise InputError(
             f'{work_dir} holds no log of a run (a folder with vis_data/scalars.json): give the '
@@ -102,22 +104,30 @@ def read_rows(path: Path) -> list[Values]:
     return rows
 
 
-def _split(rows: list[Values]) -> tuple[list[Values], list[Values]]:
-    """Rows of training, and of validation with their steps in iterations.
+def _is_resumed(folder: Path) -> bool:
+    """Whether the config that MMEngine keeps beside a log says so, or there is none."""
+    path = folder / 'vis_data/config.py'
+    if not path.is_file():
+        return True
+    text = path.read_text(encoding='utf-8', errors='replace')
+    return re.search(r'^resume = (?!False)', text, re.MULTILINE) is not None
+
+
+def _validations(rows: list[Values], begin: int) -> list[Values]:
+    """Rows of validation with their steps in iterations of the training.
 
     Validations of runs in epochs are logged by epoch: they get the iteration of the last
-    training row before them.
+    training row before them, or ``begin`` where there is none.
     """
-    training: list[Values] = []
-    validation: list[Values] = []
+    by_epoch = any('lr' in row and 'epoch' in row for row in rows)
+    found: list[Values] = []
+    step = begin
     for row in rows:
         if 'lr' in row:
-            training.append(row)
-        elif training and 'epoch' in training[-1]:
-            validation.append(row | dict(step=training[-1]['step'], epoch=row['step']))
+            step = row['step']
         else:
-            validation.append(row)
-    return training, validation
+            found.append(row | dict(step=step, epoch=row['step']) if by_epoch else row)
+    return found
 
 
 def read_environment(folder: Path) -> list[tuple[str, str]]:

@@ -55,13 +55,13 @@ def main() -> None:
                 'projects.side_by_side.photographs.run.'
             )
         with tempfile.TemporaryDirectory() as folder:
-            specs = []
+            models = []
             for run, row in wanted.values():
                 cfg = training.read_config(run)
                 path = f'{folder}/{run.model}.py'  # figures call a model as its config
                 cfg.dump(path)
-                specs.append(f'{path}={training.checkpoint_of(run, row)}')
-            subjects = make_subjects(specs, Path(IMAGES[data]), args.images, 'crop', 256, 0, 'cpu')
+                models.append((path, str(training.checkpoint_of(run, row))))
+            subjects = make_subjects(models, Path(IMAGES[data]), args.images, 'crop', 256, 0, 'cpu')
         drawings = [
             studies.blocks_spectra(subjects),
             studies.receptive_fields(subjects, args.images),

@@ -70,7 +70,9 @@ def results(folder: Path, data: str, init: str = training.SCRATCH) -> str:
         sure = [run for run in group if run.name in bootstrap]
         row |= {
             f'to {OURS}': _with_range(apart) if apart and model != OURS else '',
-            '95 % over images': _interval(bootstrap[sure[0].name], sure[0].seed, len(group)) if sure else '',
+            '95 % over images': _interval(bootstrap[sure[0].name], sure[0].seed, len(group))
+            if sure
+            else '',
             'rate': f'{group[0].rate:g}',
             'peak MiB': first['peak_memory_mib'],
             'backbone M': first['backbone_params_m'],

@@ -3,9 +3,14 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from mmspanet.analysis.data import report
+from mmspanet.analysis.data.looks import Part, look_at
 from mmspanet.analysis.tables import read_csv
+from mmspanet.datasets.check import Sample
 from tests.helpers import SHAPES_CONFIGS, run, shapes_options
 
 
@@ -40,3 +45,23 @@ def test_maps_and_folders_with_a_checkpoint(trained, shapes_root, tmp_path):
     command += ['--checkpoint', checkpoint, '--jobs', 1]
     run([*command, *shapes_options('cls', shapes_root)[1:]])
     assert 'mistakes, val' in (tmp_path / 'cls/a.html').read_text()
+
+
+def test_examples_of_label_maps_with_a_palette(tmp_path):
+    """The page shows where a class is by the numbers of the map, as the counts take them."""
+    photo = np.zeros((40, 60, 3), np.uint8)
+    photo[10:20, 30:50] = (255, 0, 0)
+    Image.fromarray(photo).save(tmp_path / 'photo.png')
+    labels = np.zeros((40, 60), np.uint8)
+    labels[10:20, 30:50] = 1
+    drawn = Image.fromarray(labels, 'P')
+    drawn.putpalette([0, 0, 0, 128, 64, 0])
+    drawn.save(tmp_path / 'map.png')
+    sample = Sample(tmp_path / 'photo.png', None, tmp_path / 'map.png', range(2))
+    _, look = look_at(sample)
+    none = np.zeros(0, np.int64)
+    part = Part('train', ['ground', 'thing'], [sample], none, none, np.zeros((0, 4)), [0, 1])
+    (tile,) = report._examples(part, {sample: look}, 1)
+    middle = tile[40:72, 40:72]
+    assert (middle[..., 0] > 200).all()
+    assert (middle[..., 1] < 50).all()

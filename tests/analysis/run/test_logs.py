@@ -62,3 +62,25 @@ def test_a_test_alone(tmp_path):
 def test_no_run(tmp_path):
     with pytest.raises(InputError, match='holds no log'):
         read_log(tmp_path)
+
+
+def test_a_validation_before_the_first_epoch_of_a_resumed_run(tmp_path):
+    """BestCheckpointHook makes one, and MMEngine logs it by epoch."""
+    first = [*trained(5, 10, epoch=1), dict(top1=50.0, step=1), *trained(15, 20, epoch=2)]
+    write(tmp_path / '1', [*first, dict(top1=60.0, step=2)])
+    again = dict(top1=60.0, step=2)
+    write(tmp_path / '2', [again, *trained(25, 30, epoch=3), dict(top1=55.0, step=3)])
+    log = read_log(tmp_path)
+    validations = [(row['step'], row['top1']) for row in log.validation]
+    assert validations == [(10, 50.0), (20, 60.0), (30, 55.0)]
+
+
+def test_a_run_from_the_start_whose_log_begins_later(tmp_path):
+    """An epoch that is shorter than the logger's interval is logged at its end."""
+    write(tmp_path / '1', trained(50, 100, 150))
+    write(tmp_path / '2', trained(100, 200))
+    (tmp_path / '2/vis_data/config.py').write_text('load_from = None\nresume = False\n')
+    log = read_log(tmp_path)
+    assert [row['step'] for row in log.training] == [100, 200]
+    (tmp_path / '2/vis_data/config.py').write_text('load_from = None\nresume = True\n')
+    assert [row['step'] for row in read_log(tmp_path).training] == [50, 100, 200]

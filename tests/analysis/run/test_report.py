@@ -47,6 +47,13 @@ def test_a_hint_names_the_iteration_of_the_best():
     assert 'best at iteration 20 ' in hint[0]
 
 
+def test_validations_without_a_metric():
+    run = log([4.0, 2.0, 1.0, *[0.9] * 20])
+    run.validation.append(dict(step=10, data_time=0.1, time=1.0))  # of a detector that found none
+    (hint,) = advice.from_log(run, CFG)
+    assert 'gave a metric' in hint[0]
+
+
 def test_a_good_curve_has_no_hint():
     assert advice.from_log(log([4.0, 2.0, 1.0, *[0.9] * 20], [40, 60]), CFG) == []
 

@@ -19,10 +19,10 @@ def test_no_failure_of_the_page_is_one_of_the_run(program, tmp_path, monkeypatch
     monkeypatch.setattr(cli, 'LONGEST_REPORT', 2)
     script = tmp_path / 'run_report.py'
     script.write_text(program)
-    cli.make_run_report(script, str(tmp_path))
+    cli.make_run_report(script, str(tmp_path), 'none')
     assert 'without a page' in capsys.readouterr().out
     monkeypatch.setattr(subprocess, 'run', no_process)
-    cli.make_run_report(script, str(tmp_path))
+    cli.make_run_report(script, str(tmp_path), 'none')
     assert 'without a page' in capsys.readouterr().out
 
 
@@ -32,7 +32,7 @@ def no_process(*_, **__):
 
 def test_one_of_several_processes_makes_the_page(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv('RANK', '1')
-    cli.make_run_report(tmp_path / 'missing.py', str(tmp_path))
+    cli.make_run_report(tmp_path / 'missing.py', str(tmp_path), 'pytorch')
     assert capsys.readouterr().out == ''
 
 

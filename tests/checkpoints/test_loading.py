@@ -15,7 +15,7 @@ from torch import nn
 from dev.hostile_checkpoints import archived, genuine, overlapping_entries, saved
 from mmspanet.apis.build import build_model
 from mmspanet.checkpoints import load, load_backbone, newest_whole_checkpoint
-from mmspanet.checkpoints.load import is_whole
+from mmspanet.checkpoints.loading import is_whole
 from mmspanet.checkpoints.sources import cache_path, local_file
 from mmspanet.errors import CheckpointError, InputError
 from tests.helpers import ROOT, run

@@ -120,6 +120,12 @@ def _head_width(model: nn.Module, state_dict: Mapping[str, Tensor]) -> str:
     )
 
 
+def best_checkpoint(work_dir: str | Path) -> str | None:
+    """The best checkpoint of a run, the newest of several; None where the folder holds none."""
+    found = Path(work_dir).glob('best_*.pth')
+    return str(max(found, key=lambda path: path.stat().st_mtime, default='')) or None
+
+
 def newest_whole_checkpoint(work_dir: str | Path) -> str | None:
     """The checkpoint that ``--resume`` goes on from: the newest of a run that is not damaged.
 
