@@ -24,6 +24,7 @@ from rich.progress import track
 from mmspanet import cli
 from mmspanet.config_check import library_of
 from mmspanet.datasets.check import FAULTS, NOTES, Finding, Sample, check_sample, read_samples
+from mmspanet.datasets.meta import annotation_file
 from mmspanet.datasets.paths import evaluators, has_annotations, part_datasets
 from mmspanet.errors import InputError, WorkerError
 from mmspanet.files import open_for_replacement
@@ -65,7 +66,7 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def read(cfg: Config) -> tuple[list[Sample], set[Finding]]:
+def read_all(cfg: Config) -> tuple[list[Sample], set[Finding]]:
     """All images in the data sets of the config, and what is wrong with their annotations."""
     findings: set[Finding] = set()
     samples: dict[Sample, None] = {}
@@ -157,7 +158,7 @@ def predict(cfg: Config, dataset: ConfigDict, checkpoint: str, folder: Path) -> 
     changed.test_dataloader.dataset = tested
     for evaluator in evaluators(changed, 'test'):
         if 'ann_file' in evaluator:
-            evaluator.ann_file = str(Path(dataset.get('data_root') or '', dataset['ann_file']))
+            evaluator.ann_file = str(annotation_file(dataset))
     config, out = folder / 'config.py', folder / 'predictions.pkl'
     changed.dump(config)
     options = ['--work-dir', folder / 'run', '--out', out, '--no-report']
@@ -200,7 +201,7 @@ def write(findings: list[Finding], path: Path) -> None:
 def main() -> None:
     args = parse_args()
     cfg = cli.load_config(args.config, args.cfg_options)
-    samples, found = read(cfg)
+    samples, found = read_all(cfg)
     if args.report is None:
         for more in in_processes(check_sample, samples, args.jobs):
             found.update(more)

@@ -23,7 +23,7 @@ WINDOWS = (3, 5, 7, 9, 13)
 Facts = list[tuple[str, str]]
 
 
-def look_at(
+def take_studies(
     subjects: Sequence[Subject], show: int, field_images: int, batch_size: int, seed: int
 ) -> tuple[list[Drawing], Facts]:
     """Take all studies of a report.

@@ -16,7 +16,7 @@ from mmspanet.config_check import building_errors
 from mmspanet.errors import InputError
 
 from .coco import find_faults
-from .meta import metainfo
+from .meta import annotation_file, image_folder, metainfo
 
 IGNORE_LABEL = 255  # of segmentation maps: MMSegmentation's ignore_index
 
@@ -110,7 +110,7 @@ def read_samples(
     try:
         built = DATASETS.build(ConfigDict(dataset, pipeline=[], lazy_init=False))
     except (AssertionError, OSError, RuntimeError, ValueError) as error:
-        place = Path(dataset.get('data_root') or '', dataset.get('ann_file') or '')
+        place = annotation_file(dataset)
         kind = 'missing' if isinstance(error, FileNotFoundError) else 'malformed annotations'
         return [], [Finding(kind, place, str(error))]
     except (AttributeError, KeyError, TypeError):
@@ -167,8 +167,7 @@ def _check_format(dataset: ConfigDict) -> None:
 
 def read_coco(dataset: ConfigDict, annotated: bool = True) -> tuple[list[Sample], list[Finding]]:
     """The images of a data set in COCO's format, and what is wrong with its annotations."""
-    root = Path(dataset.get('data_root') or '')
-    path = root / dataset.get('ann_file', '')
+    path = annotation_file(dataset)
     if not path.is_file():
         return [], [Finding('missing', path)]
     try:
@@ -182,7 +181,7 @@ def read_coco(dataset: ConfigDict, annotated: bool = True) -> tuple[list[Sample]
     ]
     if any(finding.kind == 'malformed annotations' for finding in findings):
         return [], findings
-    folder = root / (dataset.get('data_prefix') or {}).get('img', '')
+    folder = image_folder(dataset)
     samples = [
         Sample(folder / entry['file_name'], (entry['width'], entry['height']))
         for entry in content['images']

@@ -1,6 +1,7 @@
-"""What a data set's config says of its classes, before any of its files is read."""
+"""What a data set's config says of its classes and files, before any of them is read."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import ConfigDict
@@ -8,6 +9,26 @@ from mmengine.registry import DATASETS
 
 from mmspanet.config_check import building_errors
 from mmspanet.errors import InputError
+
+
+def annotation_file(dataset: ConfigDict) -> Path:
+    """The file of annotations; the folder of the data set where none is named."""
+    return Path(dataset.get('data_root') or '', dataset.get('ann_file') or '')
+
+
+def image_folder(dataset: ConfigDict) -> Path:
+    """The folder of the images of a data set in COCO's format."""
+    prefix = (dataset.get('data_prefix') or {}).get('img') or ''
+    return Path(dataset.get('data_root') or '', prefix)
+
+
+def labels_by_id(content: dict[str, Any], classes: Sequence[str]) -> dict[int, int]:
+    """The index in ``classes`` of each category of a file in COCO's format that is among them."""
+    return {
+        category['id']: classes.index(category['name'])
+        for category in content['categories']
+        if category['name'] in classes
+    }
 
 
 def numbered(names: Sequence[str], count: int) -> list[str]:

@@ -18,7 +18,7 @@ from .check import (
     read_samples,
 )
 from .coco import STOPPING, classes_as_numbered, is_sound, skim
-from .meta import metainfo
+from .meta import annotation_file, metainfo
 
 
 def check_data(cfg: Config, parts: tuple[str, ...]) -> None:
@@ -132,7 +132,7 @@ def dataset_paths(dataset: ConfigDict) -> Iterator[tuple[str, Path]]:
 
 def _check_coco(dataset: ConfigDict, place: str, annotated: bool) -> None:
     """Refuse annotations that stop a run, or classes that are not the file's."""
-    path = Path(dataset.get('data_root') or '') / dataset.get('ann_file', '')
+    path = annotation_file(dataset)
     if not path.is_file():
         raise InputError(f'{path} ({place}.ann_file) is no file of annotations.')
     try:

@@ -50,8 +50,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             module: The whole model.
             kwargs: What MMEngine passes to nested modules; unused here.
         """
-        name, backbone = next(iter(find_spanetv2(module).items()))
-        prefix = f'{name}.' if name else ''
+        place, backbone = next(iter(find_spanetv2(module).items()))
+        prefix = f'{place}.' if place else ''
         decay_rate = self.paramwise_cfg['decay_rate']
         decay_type = self.paramwise_cfg.get('decay_type', 'layer_wise')
         num_layers = self._num_layers(backbone, decay_type)
@@ -79,8 +79,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             group['params'].append(param)
             group['param_names'].append(name)
         params.extend(groups.values())
-        for depth, decays in sorted(groups):
-            group = groups[depth, decays]
+        for (depth, decays), group in sorted(groups.items()):
             print_log(
                 f'{decay_type} decay, id {depth}: lr {group["lr"]:.3g}, '
                 f'{len(group["params"])} parameters {"with" if decays else "without"} weight decay',

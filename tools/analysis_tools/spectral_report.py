@@ -70,7 +70,7 @@ def main() -> None:
         args.seed,
         args.device,
     )
-    drawings, left_out = report.look_at(
+    drawings, left_out = report.take_studies(
         subjects, args.show, args.field_images, args.batch_size, args.seed
     )
     images = f'{args.images or "the test data set"} ({args.policy})'

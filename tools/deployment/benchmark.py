@@ -166,9 +166,7 @@ def main() -> None:
         images=args.count,
         threads=args.threads,
         device=args.device,
-        machine=surroundings.machine(args.device),
-        versions=surroundings.versions('onnxruntime', 'openvino', 'nncf'),
-        date=surroundings.record()['date'],
+        **surroundings.record('onnxruntime', 'openvino', 'nncf', device=args.device),
         rows=rows_of(args, cfg, config),
     )
     stem = args.out_dir / name

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import imagehash
 import numpy as np
@@ -22,7 +21,7 @@ from mmspanet.datasets.check import (
     opened,
     read_samples,
 )
-from mmspanet.datasets.meta import metainfo
+from mmspanet.datasets.meta import annotation_file, labels_by_id, metainfo
 
 THUMBNAIL = 256  # pixels that JPEGs are decoded at, where only their hash and size are wanted
 
@@ -107,11 +106,9 @@ def read_part(name: str, dataset: ConfigDict, scope: str) -> Part:
 
 
 def _coco_part(name: str, dataset: ConfigDict, samples: list[Sample]) -> Part:
-    path = Path(dataset.get('data_root') or '') / dataset.get('ann_file', '')
-    content = json.loads(path.read_bytes())
+    content = json.loads(annotation_file(dataset).read_bytes())
     classes = list(metainfo(dataset, 'mmdet').get('classes') or ())
-    labels = {c['id']: classes.index(c['name']) for c in content['categories']
-              if c['name'] in classes}  # fmt: skip
+    labels = labels_by_id(content, classes)
     places = {image['id']: index for index, image in enumerate(content['images'])}
     kept = [
         (places[item['image_id']], labels[item['category_id']], item['bbox'])

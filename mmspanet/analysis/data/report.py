@@ -19,6 +19,7 @@ from mmspanet.analysis.plotting import COLORS, Drawing
 from mmspanet.analysis.run import classifier, detector, drawings, pictures
 from mmspanet.analysis.run.predictions import read_predictions
 from mmspanet.datasets.check import FAULTS, NOTES, Finding, Sample, opened
+from mmspanet.datasets.meta import image_folder
 from mmspanet.files import write_text
 
 from . import mistakes
@@ -318,45 +319,13 @@ def mistakes_of(name: str, dataset: ConfigDict, scope: str, predictions: Path) -
     """
     read = read_predictions(predictions)
     if scope == 'mmdet':
-        results = detector.read_results(dataset, read)
-        ranked, scores = mistakes.of_boxes(results)
-        images = results.truth['images']
-        rows = [dict(image=images[k]['file_name'], label_quality=float(scores[k])) for k in ranked]
-        prefix = (dataset.get('data_prefix') or {}).get('img', '')
-        folder = Path(dataset.get('data_root') or '', prefix)
-        drawn = []
-        for k in ranked[:SHOWN]:
-            pixels = pictures.read_rgb(str(folder / images[k]['file_name']))
-            if pixels is None:
-                continue
-            true = [results.objects.items[i] for i in results.objects.of_image(int(k))]
-            found = [results.detections.items[i] for i in results.detections.of_image(int(k))
-                     if results.detections.scores[i] >= 0.5]  # fmt: skip
-            panels = [pictures.draw_objects(pixels, i, results.classes) for i in (true, found)]
-            caption = f'{images[k]["file_name"]}: label quality {scores[k]:.2f}'
-            drawn.append(Picture(pictures.beside(*panels), caption))
+        rows, drawn = _box_mistakes(dataset, read)
         what = 'Labels on the left, what the model finds on the right.'
     else:
-        answers = classifier.read_answers(dataset, read)
-        ranked = mistakes.of_classes(answers)
-        rows = [
-            dict(image=answers.images[k], label=answers.classes[answers.truth[k]],
-                 found=answers.classes[answers.found[k]],
-                 score_of_label=float(answers.scores[k, answers.truth[k]]))
-            for k in ranked
-        ]  # fmt: skip
-        drawn = []
-        for k in ranked[:SHOWN]:
-            pixels = pictures.read_rgb(answers.images[k])
-            if pixels is not None:
-                label = answers.classes[answers.truth[k]]
-                found_class = answers.classes[answers.found[k]]
-                drawn.append(
-                    Picture(pictures.fit(pixels)[0], f'labeled {label}, found {found_class}')
-                )
+        rows, drawn = _class_mistakes(dataset, read)
         what = ''
     texts = [
-        f'{len(ranked)} of {len(read)} images of {name}, the likeliest first, by cleanlab: labels '
+        f'{len(rows)} of {len(read)} images of {name}, the likeliest first, by cleanlab: labels '
         'that the model contradicts. Look at them; not all are mistakes.'
     ]
     if name == 'train':
@@ -367,3 +336,43 @@ def mistakes_of(name: str, dataset: ConfigDict, scope: str, predictions: Path) -
     if drawn:
         parts.append(Gallery(f'mistaken_{name}', 'The likeliest', drawn, what))
     return Section(f'mistakes_{name}', f'Likely label mistakes, {name}', texts, parts)
+
+
+def _box_mistakes(
+    dataset: ConfigDict, predictions: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[Picture]]:
+    results = detector.read_results(dataset, predictions)
+    ranked, scores = mistakes.of_boxes(results)
+    images = results.truth['images']
+    rows = [dict(image=images[k]['file_name'], label_quality=float(scores[k])) for k in ranked]
+    drawn = []
+    for k in ranked[:SHOWN]:
+        pixels = pictures.read_rgb(str(image_folder(dataset) / images[k]['file_name']))
+        if pixels is None:
+            continue
+        true = [results.objects.items[i] for i in results.objects.of_image(int(k))]
+        found = [results.detections.items[i] for i in results.detections.of_image(int(k))
+                 if results.detections.scores[i] >= 0.5]  # fmt: skip
+        panels = [pictures.draw_objects(pixels, i, results.classes) for i in (true, found)]
+        caption = f'{images[k]["file_name"]}: label quality {scores[k]:.2f}'
+        drawn.append(Picture(pictures.beside(*panels), caption))
+    return rows, drawn
+
+
+def _class_mistakes(
+    dataset: ConfigDict, predictions: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[Picture]]:
+    answers = classifier.read_answers(dataset, predictions)
+    rows = [
+        dict(image=answers.images[k], label=answers.classes[answers.truth[k]],
+             found=answers.classes[answers.found[k]],
+             score_of_label=float(answers.scores[k, answers.truth[k]]))
+        for k in mistakes.of_classes(answers)
+    ]  # fmt: skip
+    drawn = []
+    for row in rows[:SHOWN]:
+        pixels = pictures.read_rgb(row['image'])
+        if pixels is not None:
+            caption = f'labeled {row["label"]}, found {row["found"]}'
+            drawn.append(Picture(pictures.fit(pixels)[0], caption))
+    return rows, drawn

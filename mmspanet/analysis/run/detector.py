@@ -9,7 +9,7 @@ import numpy as np
 from mmengine.config import ConfigDict
 
 from mmspanet.analysis.page import Gallery, Picture, Section, Table
-from mmspanet.datasets.meta import metainfo
+from mmspanet.datasets.meta import annotation_file, image_folder, labels_by_id, metainfo
 from mmspanet.errors import InputError
 
 from . import advice, detection, drawings, pictures
@@ -78,11 +78,10 @@ def sections(
             drawings.boxes(_subset(objects, ~objects.crowd), counting, sizes),
         ],
     )  # fmt: skip
-    folder = Path(dataset.get('data_root') or '', (dataset.get('data_prefix') or {}).get('img', ''))
     looks = Section(
         'images', 'Images',
         [f'Truth on the left, detections with a score of at least {threshold:.2f} on the right.'],
-        galleries(results, matches, folder, threshold, shown),
+        galleries(results, matches, image_folder(dataset), threshold, shown),
     )  # fmt: skip
     hints = advice.for_detector(results.classes, boxes, objects, losses)
     return [precision, mistakes, looks], hints
@@ -94,12 +93,11 @@ def read_results(dataset: ConfigDict, predictions: list[dict[str, Any]]) -> Resu
     Raises:
         InputError: If the truth is not there, or of other images.
     """
-    path = Path(dataset.get('data_root') or '') / dataset.get('ann_file', '')
+    path = annotation_file(dataset)
     try:
         content = json.loads(path.read_bytes())
         classes = metainfo(dataset, 'mmdet').get('classes') or ()
-        labels = {c['id']: classes.index(c['name']) for c in content['categories']
-                  if c['name'] in classes}  # fmt: skip
+        labels = labels_by_id(content, classes)
         wanted = {item['img_id'] for item in predictions}
         images = [image for image in content['images'] if image['id'] in wanted]
         truth = [

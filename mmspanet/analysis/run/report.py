@@ -14,6 +14,7 @@ from mmspanet.analysis import page
 from mmspanet.analysis.page import Facts, Gallery, Hints, Section, Table
 from mmspanet.config_check import TASKS, library_of
 from mmspanet.datasets.paths import part_datasets
+from mmspanet.engine.record import NAME as RECORD
 from mmspanet.errors import InputError
 from mmspanet.files import write_text
 
@@ -23,7 +24,6 @@ from .logs import Log, metric_names, read_log
 from .predictions import newest_predictions, read_predictions
 
 TEMPLATE = Path(page.__file__).with_name('sections.html')
-RECORD = 'run.json'  # of mmspanet.engine.record
 MOST_SETTINGS = 300  # rows of the config's difference
 SECTIONS: dict[str, Callable[..., tuple[list[Section], list[Hint]]]] = dict(
     mmdet=detector.sections, mmseg=segmentor.sections, mmpretrain=classifier.sections
