@@ -52,6 +52,15 @@ def instances_restored() -> Iterator[None]:
         cls._instance_dict.update(before.get(cls, {}))
 
 
+@pytest.fixture(autouse=True, scope='session')
+def variables_of_the_tests():
+    """No proxy before a test's own server, no repository of a git hook that runs the tests."""
+    for name in [name for name in os.environ if name.startswith('GIT_')]:
+        del os.environ[name]
+    os.environ.pop('MMSPANET_TRACEBACK', None)
+    os.environ |= dict(no_proxy='*', NO_PROXY='*', GIT_CONFIG_GLOBAL=os.devnull)
+
+
 @pytest.fixture(autouse=True, scope='module')
 def instances_of_the_module():
     """Those of a module's own fixtures go with it."""

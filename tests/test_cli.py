@@ -1,15 +1,18 @@
 """What the scripts do before the Runner: what can't work ends in one sentence."""
 
 import argparse
+import copy
 import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from mmspanet import cli
 from mmspanet.errors import InputError
 from tests.helpers import ROOT, run
+from tools import test as tester
 from tools import train
 
 # Content of a config, and what the error names.
@@ -147,27 +150,73 @@ def test_the_traceback_can_be_had(tmp_path):
     )
 
 
-@pytest.mark.parametrize('is_begun', [False, True])
-def test_resume_starts_from_load_from_where_there_is_nothing_yet(is_begun, tmp_path, monkeypatch):
-    """A fine-tuning that is always launched with --resume."""
-    given = []
+@pytest.fixture
+def given(monkeypatch):
+    """The configs that tools/train.py builds runs of, which do not run."""
+    configs = []
 
     def build(cfg):
-        given.append(cfg)
+        configs.append(cfg)
         return SimpleNamespace(register_hook=lambda *_: None)
 
     monkeypatch.setattr('mmspanet.engine.run.build', build)
     monkeypatch.setattr('mmspanet.engine.run.train', lambda *_: None)
     monkeypatch.setattr('mmspanet.datasets.paths.check_data', lambda *_: None)
+    return configs
+
+
+def train_with(monkeypatch, tmp_path, *options):
+    command = ['train.py', str(ROOT / 'configs/cls/spanetv2_shapes.py'), '--no-report']
+    monkeypatch.setattr(sys, 'argv', [*command, '--work-dir', str(tmp_path), *options])
+    train.main()
+
+
+def test_options_of_a_training(given, tmp_path, monkeypatch):
+    monkeypatch.setattr('mmspanet.engine.device.adapt_to_cpu', lambda cfg: None)  # that undoes AMP
+    train_with(monkeypatch, tmp_path / 'plain')
+    assert given[0].optim_wrapper.type == 'OptimWrapper'
+    assert not given[0].auto_scale_lr.get('enable')
+    assert not given[0].get('resume')
+    options = ['--amp', '--auto-scale-lr', '--resume', '--resume-lr', 'config']
+    (tmp_path / 'resumed').mkdir()
+    torch.save(dict(weight=torch.ones(1)), tmp_path / 'resumed/epoch_1.pth')
+    train_with(monkeypatch, tmp_path / 'resumed', *options)
+    assert given[1].optim_wrapper.type == 'AmpOptimWrapper'
+    assert given[1].optim_wrapper.loss_scale == 'dynamic'
+    assert given[1].auto_scale_lr.enable
+    (resume,) = [hook for hook in given[1].custom_hooks if hook.type == 'mmspanet.ResumeHook']
+    assert resume.lr_from == 'config'
+
+
+def test_a_config_without_a_base_batch_size(given, tmp_path, monkeypatch):
+    config = tmp_path / 'config.py'
+    config.write_text(f"_base_ = '{ROOT}/configs/cls/spanetv2_shapes.py'\nauto_scale_lr = None\n")
+    argv = ['train.py', str(config), '--work-dir', str(tmp_path / 'run'), '--auto-scale-lr']
+    monkeypatch.setattr(sys, 'argv', argv)
+    with pytest.raises(InputError, match='base_batch_size'):
+        train.main()
+
+
+def test_processes_of_a_launcher_collect_in_the_work_dir(given, tmp_path, monkeypatch):
+    variables = dict(RANK='0', WORLD_SIZE='1', MASTER_ADDR='127.0.0.1', MASTER_PORT='1')
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr('mmspanet.engine.device.join_cpu_processes', lambda cfg: None)
+    kind = 'mmspanet.CollectInWorkDirHook'
+    train_with(monkeypatch, tmp_path / 'alone')
+    train_with(monkeypatch, tmp_path / 'launched', '--launcher', 'pytorch')
+    assert [kind in [h.type for h in cfg.custom_hooks] for cfg in given] == [False, True]
+
+
+@pytest.mark.parametrize('is_begun', [False, True])
+def test_resume_starts_from_load_from_where_there_is_nothing_yet(
+    is_begun, given, tmp_path, monkeypatch
+):
+    """A fine-tuning that is always launched with --resume."""
     start, newest = str(tmp_path / 'start.pth'), str(tmp_path / 'epoch_1.pth')
     for path in (start, newest) if is_begun else (start,):
         torch.save(dict(weight=torch.ones(1)), path)
-    monkeypatch.setattr(
-        sys, 'argv',
-        ['train.py', str(ROOT / 'configs/cls/spanetv2_shapes.py'), '--work-dir', str(tmp_path),
-         '--resume', '--no-report', '--cfg-options', f'load_from={start}'],
-    )  # fmt: skip
-    train.main()
+    train_with(monkeypatch, tmp_path, '--resume', '--cfg-options', f'load_from={start}')
     assert given[0].resume == is_begun
     assert given[0].load_from == (newest if is_begun else start)
 
@@ -185,3 +234,15 @@ def test_resume_starts_from_load_from_where_there_is_nothing_yet(is_begun, tmp_p
 )
 def test_a_model_and_its_checkpoint(text, expected):
     assert cli.model_and_checkpoint(text) == expected
+
+
+@pytest.mark.parametrize('name', ['det/maskrcnn_spanetv2_shapes', 'seg/upernet_spanetv2_shapes'])
+def test_augmentation_at_test_time_is_around_the_model(name):
+    cfg = Config.fromfile(ROOT / f'configs/{name}.py')
+    before = copy.deepcopy(cfg)
+    tester.augment(cfg)
+    assert cfg.model.type == before.tta_model.type
+    assert cfg.model.module.backbone == before.model.backbone
+    assert cfg.test_dataloader.dataset.pipeline == before.tta_pipeline
+    with pytest.raises(InputError, match='tta_model'):
+        tester.augment(Config(dict(model=dict(type='A'))))

@@ -1,7 +1,5 @@
 """Configs that can't work end in one sentence that names what is wrong."""
 
-from pathlib import Path
-
 import pytest
 from mmengine.config import Config
 
@@ -15,6 +13,7 @@ from mmspanet.config_check import (
     check_scope,
 )
 from mmspanet.errors import InputError
+from tests.helpers import ROOT
 
 
 @pytest.mark.parametrize('model', [None, 3, 'ResNet', [], {}, dict(depth=3)])
@@ -102,7 +101,9 @@ def config(setting, value):
     return cfg
 
 
-@pytest.mark.parametrize('path', sorted(Path('configs').glob('[!_]*/*.py')), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    'path', sorted((ROOT / 'configs').glob('[!_]*/*.py')), ids=lambda p: p.stem
+)
 def test_our_configs_pass(path):
     cfg = cli.load_config(str(path))
     check_model(cfg, str(path))

@@ -64,7 +64,7 @@ def train(args: argparse.Namespace) -> str:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     if args.auto_scale_lr:
-        if 'auto_scale_lr' not in cfg:
+        if cfg.get('auto_scale_lr') is None:
             raise InputError(
                 f'{args.config} has no auto_scale_lr: --auto-scale-lr needs its base_batch_size.'
             )

@@ -94,6 +94,8 @@ class BestCheckpointHook(CheckpointHook):
         last = loop.max_epochs if by_epoch else loop.max_iters
         if runner.val_loop is None or step < max(loop.val_begin, 1):
             return False
+        if by_epoch and '_iter_' in Path(str(runner._load_from)).stem:
+            return False  # --save-on-signal's, of an epoch that is not over
         name = f'best_{self.metric}_{self.filename_tmpl.format(step)}'.replace('/', '_')
         is_known = self.best_ckpt_path is not None and Path(self.best_ckpt_path).name == name
         return not is_known and (step % loop.val_interval == 0 or step == last)

@@ -25,6 +25,7 @@ class Server(ThreadingHTTPServer):
     version = {'ETag': '"1"'}  # headers that tell one version of the file from another
     dies_after: int | None = None  # bytes of the next answer
     says_more = 0  # bytes, in Content-Length
+    says_length = True
 
     def __init__(self) -> None:
         super().__init__(('127.0.0.1', 0), Handler)
@@ -52,7 +53,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header('Content-Range', f'bytes {start}-{whole - 1}/{whole}')
         else:
             self.send_response(200)
-        self.send_header('Content-Length', str(whole - start + server.says_more))
+        if server.says_length:
+            self.send_header('Content-Length', str(whole - start + server.says_more))
         for name, value in server.version.items():
             self.send_header(name, value)
         self.end_headers()
@@ -203,3 +205,14 @@ def test_a_place_that_can_not_be_written_to_is_no_fault_of_the_server(server, tm
     (tmp_path / 'file').touch()
     with pytest.raises(WriteError, match='give another place'):
         download(f'{server.url}/model.pth', tmp_path / 'file' / 'model.pth')
+
+
+def test_a_server_that_says_no_length_does_not_fill_the_disk(server, path, monkeypatch):
+    server.says_length = False
+    download(f'{server.url}/model.pth', path)
+    assert_whole(server, path)
+    path.unlink()
+    monkeypatch.setattr('mmspanet.checkpoints.download.LARGEST_DOWNLOAD', len(CONTENT) - 1)
+    with pytest.raises(CheckpointError, match='larger than any checkpoint'):
+        download(f'{server.url}/model.pth', path)
+    assert not any(path.parent.iterdir())

@@ -156,6 +156,23 @@ def retinanet():
     return model
 
 
+def assert_masks(model, image, found):
+    """Those of the own classes, the mean over the stages of a cascade."""
+    boxes, _, labels, masks = found
+    there = labels >= 0
+    inputs = model.data_preprocessor(dict(inputs=list(image.permute(0, 3, 1, 2))))['inputs']
+    rois = nn.functional.pad(boxes[there], (1, 0))
+    head = model.roi_head
+    stages = [(i,) for i in range(3)] if isinstance(head.mask_head, nn.ModuleList) else [()]
+    with torch.no_grad():
+        features = model.extract_feat(inputs)
+        logits = [head._mask_forward(*stage, features, rois)['mask_preds'] for stage in stages]
+    expected = torch.stack(logits).sigmoid().mean(dim=0)
+    own = expected[range(len(rois)), labels[there] if expected.shape[1] > 1 else 0]
+    assert own.std() > 0.01
+    torch.testing.assert_close(masks[there], own, atol=1e-3, rtol=0)
+
+
 @pytest.mark.parametrize('make', [mask_rcnn, cascade, retinanet])
 def test_detectors(make, tmp_path):
     """Images of different sizes in one batch, each as MMDetection finds it alone."""
@@ -168,7 +185,7 @@ def test_detectors(make, tmp_path):
     images = torch.randint(256, (3, *size, 3), dtype=torch.uint8)
     sizes = torch.tensor([[96, 120], [96, 120], [80, 100]])
     found = run(dict(images=images.numpy(), sizes=sizes.numpy()))
-    full = predictions(model, images[:2], sizes[:2])
+    full = predictions(model, images, sizes)
     for i, expected in enumerate(full):
         mine = detections(found, i)
         assert len(mine) == len(expected) > 5
@@ -177,7 +194,7 @@ def test_detectors(make, tmp_path):
     assert boxes[labels >= 0].max(axis=0)[[2, 3]] == pytest.approx([100, 80], abs=20)
     assert (boxes[..., [0, 2]].max(), boxes[..., [1, 3]].max()) <= (100, 80)
     if masks:
-        assert masks[0].shape[1:] == (28, 28)
+        assert_masks(model, images[:1], [torch.from_numpy(each[0]) for each in found])
     one = run(dict(images=images[:1].numpy(), sizes=sizes[:1].numpy()))
     count = int((found[2][0] >= 0).sum())
     np.testing.assert_allclose(one[0][0], found[0][0, :count], atol=1e-3)
@@ -280,13 +297,33 @@ def test_what_the_notes_say_of_a_pipeline(pipeline, expected):
     assert metadata.resizing(pipeline) == expected
 
 
+@pytest.mark.parametrize(
+    ('name', 'size'),
+    [
+        ('det/retinanet_spanetv2-s18-pure_fpn_4xb4-amp-1x_coco', (800, 1333)),
+        ('seg/upernet_spanetv2', (512, 512)),
+        ('cls/spanetv2', (224, 224)),
+        ('det/maskrcnn_spanetv2_shapes', (128, 128)),
+    ],
+)
+def test_the_size_of_a_graph_where_none_is_given(name, size):
+    assert metadata.image_size(Config.fromfile(ROOT / f'configs/{name}.py')) == size
+
+
+def test_the_size_of_a_graph_behind_a_crop():
+    cfg = Config.fromfile(ROOT / 'configs/cls/spanetv2.py')
+    pipeline = [dict(type='Resize', scale=256), dict(type='CenterCrop', crop_size=(192, 224))]
+    cfg.test_dataloader.dataset.pipeline = pipeline
+    assert metadata.image_size(cfg) == (224, 192)
+
+
 def test_a_step_that_the_notes_can_not_say_is_refused():
     with pytest.raises(InputError, match='RandomFlip'):
         metadata.resizing([dict(type='RandomFlip', prob=0.5)])
 
 
 def test_notes_of_a_detector():
-    cfg = Config.fromfile('configs/det/maskrcnn_spanetv2_shapes.py')
+    cfg = Config.fromfile(ROOT / 'configs/det/maskrcnn_spanetv2_shapes.py')
     notes = metadata.end2end_notes(cfg, mask_rcnn(), 'a/b.py', (128, 128), 1)
     assert all(isinstance(value, str) for value in notes.values())
     assert notes['task'] == 'detection'

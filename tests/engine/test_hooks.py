@@ -10,7 +10,12 @@ import pytest
 import torch
 from mmengine.runner import BaseLoop
 
-from mmspanet.engine.hooks import CheckpointGuardHook, DrawInRGBHook, EpochSeedHook
+from mmspanet.engine.hooks import (
+    CheckpointGuardHook,
+    CollectInWorkDirHook,
+    DrawInRGBHook,
+    EpochSeedHook,
+)
 from mmspanet.errors import CheckpointError
 
 
@@ -60,3 +65,28 @@ def test_fine_tuning_starts_from_weights(weight):
     hook.after_load_checkpoint(runner, dict(a=torch.ones(2)))  # bare
     with pytest.raises(CheckpointError, match=r'b in the checkpoint file\.pth'):
         hook.after_load_checkpoint(runner, dict(state_dict=dict(a=torch.ones(2), b=weight)))
+
+
+@pytest.mark.parametrize('is_resumed', [True, False], ids=['resumed', 'tested'])
+@pytest.mark.parametrize('weights', [dict(weight=torch.ones(3, 2)),
+                                     dict(weight=torch.ones(3, 2), bias=torch.ones(4))],
+                         ids=['a missing one', 'one of another size'])  # fmt: skip
+def test_a_checkpoint_of_another_model_ends_a_run(weights, is_resumed):
+    """MMEngine would leave what does not fit at random, and go on."""
+    runner = SimpleNamespace(
+        model=torch.nn.Linear(2, 3),
+        _load_from='file.pth',
+        _resume=is_resumed,
+        _train_loop=Mock(spec=BaseLoop) if is_resumed else None,
+    )
+    with pytest.raises(CheckpointError, match='bias'):
+        CheckpointGuardHook().after_load_checkpoint(runner, dict(state_dict=weights))
+
+
+@pytest.mark.parametrize('part', ['val', 'test'])
+def test_processes_collect_results_in_the_run_s_own_folder(part):
+    metrics = [SimpleNamespace(), SimpleNamespace()]
+    loop = SimpleNamespace(evaluator=SimpleNamespace(metrics=metrics))
+    runner = SimpleNamespace(log_dir='work/1', **{f'{part}_loop': loop})
+    getattr(CollectInWorkDirHook(), f'before_{part}')(runner)
+    assert all(metric.collect_dir.startswith('work/1/') for metric in metrics)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from mmengine.hooks import Hook
 from torch.utils.data import DataLoader, Dataset
 
@@ -92,6 +93,41 @@ def test_a_signal_ends_a_training_after_its_iteration(
     resumed = make_runner(data_root, tmp_path, 3, **options)
     runs.train(resumed)
     assert resumed.epoch == 3 or resumed.iter == 6
+
+
+class Validations(Hook):
+    """Notes when the run validates."""
+
+    def __init__(self):
+        self.seen = []
+
+    def before_val_epoch(self, runner):
+        self.seen.append((runner.epoch, runner.iter))
+
+
+@pytest.mark.parametrize(
+    ('moment', 'options', 'expected'),
+    [
+        (('before_train_iter', 5), {}, [(3, 7)]),  # within the third epoch, which begins anew
+        (('before_val_iter', 2), {}, [(2, 4), (3, 6)]),
+        (('before_train_iter', 2), ITERATIONS, [(0, 3), (0, 6)]),
+        (('before_val_iter', 1), ITERATIONS, [(0, 3), (0, 6)]),
+    ],
+)
+def test_a_resumed_run_validates_what_was_not_validated(
+    data_root, tmp_path, moment, options, expected, monkeypatch
+):
+    """And no weights in between: they would be the best of an epoch that they are not of."""
+    scores = iter(range(90, 0, -10))  # the first validation is the best
+    monkeypatch.setattr(
+        'mmpretrain.evaluation.metrics.Accuracy.compute_metrics',
+        lambda *_: dict(top1=float(next(scores))),
+    )
+    asked(make_runner(data_root, tmp_path, 3, **options), *moment)
+    resumed, noted = make_runner(data_root, tmp_path, 3, **options), Validations()
+    resumed.register_hook(noted)
+    runs.train(resumed)
+    assert noted.seen == expected
 
 
 def test_a_signal_in_a_validation_keeps_the_weights_that_are_trained(data_root, tmp_path):
@@ -542,3 +578,22 @@ def test_a_lock_of_another_machine(tmp_path, monkeypatch):
     lock_work_dir(tmp_path)
     with pytest.raises(InputError, match=f'process {os.getpid()} on'):
         lock_work_dir(tmp_path)
+
+
+def ask_one_of_two(rank, rendezvous):
+    """What each of the two processes does: the signal came to the second one alone."""
+    dist.init_process_group('gloo', f'file://{rendezvous}', rank=rank, world_size=2)
+    hook = runs._RunHook()
+    hook.may_be_asked = True
+    hook.asked_by = signal.SIGTERM if rank == 1 else None
+    assert hook._all_asked()
+    assert hook.asked_by == signal.SIGTERM
+    hook.asked_by = None
+    assert not hook._all_asked()
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_of_several_processes_is_one_to_all(tmp_path):
+    torch.multiprocessing.spawn(ask_one_of_two, (str(tmp_path / 'rendezvous'),), nprocs=2)

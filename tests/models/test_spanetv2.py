@@ -1,6 +1,7 @@
 """The backbone's contract: arguments, outputs, freezing, checkpointing, types and the oracle."""
 
 import copy
+import itertools
 import pickle
 
 import numpy as np
@@ -66,6 +67,30 @@ def test_drop_path_keeps_the_mean_and_drops_whole_samples():
     assert (out == out[:, :1]).all()
     assert set(out[:, 0].tolist()) == {0.0, 2.0}
     assert out.mean() == pytest.approx(1, abs=0.1)
+
+
+def test_drop_path_drops_either_branch_of_a_block():
+    """Each sample gets one of four sums: with either branch left out, or doubled."""
+    block = random_model(TINY, drop_path_rate=0.5).stages[3][0].train()
+    assert block.drop_path.rate == 0.5
+    x = torch.randn(1, 64, 5, 4)
+    r1, r2 = (scale[:, None, None] for scale in (block.res_scale1, block.res_scale2))
+    expected = []
+    for first, second in itertools.product((0, 2), repeat=2):
+        mixed = r1 * x + first * block.token_mixer(block.norm1(x))
+        expected.append(r2 * mixed + second * block.mlp(block.norm2(mixed)))
+    expected = torch.cat(expected)
+    with torch.no_grad():
+        found = block(x.expand(64, -1, -1, -1))
+    difference = (found[:, None] - expected).abs().flatten(2).amax(2) / expected.abs().max()
+    assert (difference.amin(1) < 5e-5).all()
+    assert set(difference.argmin(1).tolist()) == {0, 1, 2, 3}
+
+
+def test_filters_are_stored_for_a_rectangular_input_size():
+    model = SPANetV2(TINY, input_size=(64, 96))
+    sizes = [tuple(stage[0].token_mixer.srf.filter.shape[1:]) for stage in model.stages]
+    assert sizes == [(16, 13), (8, 7), (4, 4), (2, 2)]
 
 
 def test_initial_weights():
@@ -190,6 +215,20 @@ def test_gradient_checkpointing_gives_the_same_gradients():
         sum(out.sin().sum() for out in model(image)).backward()
         gradients.append([p.grad for p in model.parameters()])
     assert_close(*gradients, tolerance=1e-5)
+
+
+@pytest.mark.parametrize('with_cp', [False, True])
+def test_gradient_checkpointing_computes_blocks_twice(with_cp):
+    model = random_model(TINY, with_cp=with_cp).train()
+    calls = []
+    mixer = model.stages[2][1].token_mixer
+    mixer.register_forward_pre_hook(lambda *_: calls.append(torch.is_grad_enabled()))
+    image = torch.randn(1, 3, 48, 40)
+    sum(out.sum() for out in model(image)).backward()
+    assert len(calls) == (2 if with_cp else 1)
+    with torch.no_grad():
+        model(image)
+    assert len(calls) == (3 if with_cp else 2)
 
 
 def test_layer_depth():

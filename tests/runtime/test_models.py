@@ -196,3 +196,28 @@ def test_what_is_no_image_is_an_error_that_says_what_is(tmp_path, task, kind):
     model = runtime.load(graphs.MAKERS[task](tmp_path / 'a.onnx'))
     with pytest.raises(InputError, match=r'uint8 array of shape \(H, W, 3\)'):
         model(NO_IMAGES[kind])
+
+
+def test_boxes_below_the_score_are_not_drawn(write, picture):
+    model = runtime.load(write('detection'))
+    both, best = (model.predict(picture, score).picture for score in (0.1, 0.75))
+    x1, y1, x2, y2 = RED
+    np.testing.assert_array_equal(best[y1 + 5 : y2, x1:x2], picture[y1 + 5 : y2, x1:x2])
+    assert (both[y1 + 5 : y2, x1:x2] != picture[y1 + 5 : y2, x1:x2]).any()
+    assert (best[25:45, 35:65] != picture[25:45, 35:65]).any()
+
+
+def test_what_a_fixed_graph_sees_beyond_a_segmentor_s_image(write, picture):
+    """The last row and column again, here by a graph whose labels depend on neighbors."""
+    seen = []
+    model = runtime.load(write('segmentation', size=[128, 160]))
+    run = model.session.run
+
+    def note(inputs):
+        seen.append(inputs['images'])
+        return run(inputs)
+
+    model.session = SimpleNamespace(run=note)
+    model(picture)
+    expected = np.pad(picture, ((0, 38), (0, 30), (0, 0)), mode='edge')
+    np.testing.assert_array_equal(seen[0][0], expected)
