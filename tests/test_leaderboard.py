@@ -242,7 +242,7 @@ def test_every_figure_of_the_sentences_is_in_the_tables():
     rows = read_rows(ROOT)
     known = {f'{value:.1f}' for row in rows for value in row.metrics.values()}
     sentences = findings(rows)
-    assert len(sentences) == 5
+    assert sentences
     for sentence in sentences:
         assert set(re.findall(r'(?<![+\d.-])\d\d\.\d\b(?! G)', sentence)) <= known
 
