@@ -67,12 +67,14 @@ def results(folder: Path, data: str, init: str = training.SCRATCH) -> str:
             # A run that diverged has none.
             row[heading] = f'{statistics.mean(known):.1f}' if known else ''
         apart = [ends[run] - ours[run.seed] for run in group if run.seed in ours]
-        sure = [run for run in group if run.name in bootstrap]
+        ends_of = {
+            run.seed: '{low} to {high}'.format_map(bootstrap[run.name])
+            for run in group
+            if run.name in bootstrap
+        }
         row |= {
             f'to {OURS}': _with_range(apart) if apart and model != OURS else '',
-            '95 % over images': _interval(bootstrap[sure[0].name], sure[0].seed, len(group))
-            if sure
-            else '',
+            '95 % over images': _by_seed(ends_of, len(group)),
             'rate': f'{group[0].rate:g}',
             'peak MiB': first['peak_memory_mib'],
             'backbone M': first['backbone_params_m'],
@@ -157,10 +159,11 @@ def _with_range(values: Sequence[float]) -> str:
     return f'{mean} ({min(values):.1f} to {max(values):.1f})' if len(values) > 1 else mean
 
 
-def _interval(row: Mapping[str, str], seed: int, seeds: int) -> str:
-    """The ends, and which of several seeds it is of."""
-    ends = f'{row["low"]} to {row["high"]}'
-    return f'{ends} (seed {seed}: {float(row["difference"]):.1f})' if seeds > 1 else ends
+def _by_seed(texts: Mapping[int, str], seeds: int) -> str:
+    """What is known of some of a model's seeds, which are named where it has several."""
+    if seeds == 1:
+        return ''.join(texts.values())
+    return '; '.join(f'seed {seed}: {text}' for seed, text in texts.items())
 
 
 def _markdown(rows: Sequence[Mapping[str, object]]) -> str:
