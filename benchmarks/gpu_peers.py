@@ -1,8 +1,9 @@
 """Times and memory of the small models of several families on a GPU, in all float types.
 
 Maps of all four stages: inference eager and compiled, a training step with its peak memory, in
-float32 (without TF32) and under float16 and bfloat16 autocast. A model that fails is named with its
-error, and the others go on; --minutes ends the run with what it has.
+float32 (without TF32) and under float16 and bfloat16 autocast. Models run in PyTorch's default
+layout. What fails is named with its error, and the rest goes on, with status 1 in the end; the
+record is written after each row, and --minutes ends the run with what it has.
 """
 
 import argparse
@@ -45,31 +46,57 @@ def infer(model: nn.Module, images: Tensor, dtype: torch.dtype) -> None:
         model(images)
 
 
-def measure(name: str, dtype: torch.dtype, shape: list[int], args: argparse.Namespace) -> dict:
-    """One row: images a second and, on a GPU, the step's peak memory in MiB."""
-    images = torch.randn(shape, device=args.device)
-    model = MODELS[name]().to(args.device)
-    model.eval()  # MMPretrain's returns nothing
-    inferring = deployed(model) if name.startswith('SPANetV2') else model
-    row = dict(eager=shape[0] / median_time(partial(infer, inferring, images, dtype), args.rounds))
-    if args.compile:
-        compiled = torch.compile(inferring)
-        row['compiled'] = shape[0] / median_time(
-            partial(infer, compiled, images, dtype), args.rounds
-        )
-        del compiled
-    del inferring  # not in the peak of the training
+def eager(model: nn.Module, images: Tensor, dtype: torch.dtype, rounds: int) -> dict[str, float]:
+    """Images a second."""
+    return dict(eager=len(images) / median_time(partial(infer, model, images, dtype), rounds))
+
+
+def compiled(model: nn.Module, images: Tensor, dtype: torch.dtype, rounds: int) -> dict[str, float]:
+    """Images a second of the model that is compiled for this size and type alone."""
     torch.compiler.reset()
+    run = partial(infer, torch.compile(model), images, dtype)
+    return dict(compiled=len(images) / median_time(run, rounds))
+
+
+def training(model: nn.Module, images: Tensor, dtype: torch.dtype, rounds: int) -> dict[str, float]:
+    """Images a second and, on a GPU, the step's peak memory in MiB."""
     model.train()
     run = partial(training_step, model, images, directions(model, images), dtype)
-    on_gpu = args.device.startswith('cuda')
-    if on_gpu:
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-    row['training'] = shape[0] / median_time(run, args.rounds)
-    if on_gpu:
-        row['peak MiB'] = torch.cuda.max_memory_allocated() / 2**20
+    if images.device.type != 'cuda':
+        return dict(training=len(images) / median_time(run, rounds))
+    torch.compiler.reset()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    found = dict(training=len(images) / median_time(run, rounds))
+    return found | {'peak MiB': torch.cuda.max_memory_allocated() / 2**20}
+
+
+def measure(name: str, dtype: torch.dtype, args: argparse.Namespace) -> dict[str, object]:
+    """The figures of a row, and under ``error`` what failed of them."""
+    row: dict[str, object] = {}
+    try:
+        images = torch.randn(args.shape, device=args.device)
+        trained = MODELS[name]().to(args.device)
+        trained.eval()  # MMPretrain's returns nothing
+        inferring = deployed(trained) if name.startswith('SPANetV2') else trained
+    except Exception as error:
+        return dict(error=said(error))
+    steps = [(eager, inferring), (compiled, inferring), (training, trained)]
+    del inferring
+    while steps:
+        step, model = steps.pop(0)  # the deployed form is not in the peak of the training
+        if step is compiled and not args.compile:
+            continue
+        try:
+            row |= step(model, images, dtype, args.rounds)
+        except Exception as error:
+            row['error'] = f'{step.__name__}: {said(error)}'
     return row
+
+
+def said(error: Exception) -> str:
+    """The kind of an error and its first line."""
+    return f'{type(error).__name__}: {(str(error).splitlines() or [""])[0][:200]}'
 
 
 def parse_args() -> argparse.Namespace:
@@ -91,29 +118,27 @@ def main() -> None:
     args = parse_args()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     start, rows = time.monotonic(), []
+    around = surroundings.record('timm', device=args.device)
+    table = ''
     for type_name in args.dtypes:
         for name in args.models:
-            row = {'model': name, 'type': type_name}
+            row: dict[str, object] = {'model': name, 'type': type_name}
             if time.monotonic() - start > 60 * args.minutes:
-                row['error'] = 'not run: no time left'
+                row['left out'] = 'no time left'
             else:
-                try:
-                    row |= measure(name, DTYPES[type_name], args.shape, args)
-                except Exception as error:
-                    row['error'] = f'{type(error).__name__}: {str(error).splitlines()[0][:200]}'
+                row |= measure(name, DTYPES[type_name], args)
                 if args.device.startswith('cuda'):
                     torch.cuda.empty_cache()
                 torch.compiler.reset()
             rows.append(row)
             print(row, flush=True)
-    table = tabulate(rows, headers='keys', tablefmt='github', floatfmt='.1f')
-    record = dict(
-        **surroundings.record('timm', device=args.device), device=args.device, shape=args.shape,
-        rows=rows, table=table,
-    )  # fmt: skip
+            table = tabulate(rows, headers='keys', tablefmt='github', floatfmt='.1f')
+            if args.out:
+                shown = dict(device=args.device, shape=args.shape, rows=rows, table=table)
+                args.out.write_text(json.dumps(around | shown, indent=1) + '\n')
     print(f'\nImages a second, {"x".join(map(str, args.shape))}\n\n{table}')
-    if args.out:
-        args.out.write_text(json.dumps(record, indent=1) + '\n')
+    if any('error' in row for row in rows):
+        raise SystemExit(1)
 
 
 if __name__ == '__main__':

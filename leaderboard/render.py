@@ -105,7 +105,9 @@ def published(rows: Sequence[Row]) -> str:
         lines = ['| ' + ' | '.join(heads) + ' |', '|---' * len(heads) + '|']
         for row in both:
             numbers = (f'{value:g}' if value else '-' for value in (row.params, row.printed))
-            other = f' ({row.schedule})' if row.schedule != own[0].schedule else ''
+            schedule = row.schedule if row.schedule != own[0].schedule else None
+            apart = ', '.join(filter(None, (schedule, row.recipe)))
+            other = f' ({apart})' if apart else ''
             cells = [row.name + other, *(f'{value:.1f}' for value in row.metrics.values())]
             lines.append('| ' + ' | '.join([*cells, *numbers]) + ' |')
         parts.append('\n'.join(lines) + '\n')

@@ -1,6 +1,7 @@
 """What the benchmarks share: nothing is timed that computes something else, ratios are right."""
 
 import argparse
+import json
 
 import pytest
 import torch
@@ -9,7 +10,8 @@ from torch import nn
 pytest.importorskip('timm')
 
 
-from benchmarks import activation_memory, gpu_speed, models, roofline, tables, timing
+from benchmarks import activation_memory, gpu_peers, models, roofline, tables, timing
+from dev import gpu_parity
 
 
 def test_another_function_is_not_timed():
@@ -135,13 +137,39 @@ def test_needs_of_the_roofline():
     assert need['layer_bytes'] > need['whole_bytes'] > 4 * 26e6  # the weights alone
 
 
-def test_the_gpu_script_compares_both_forms():
-    worst = gpu_speed.parity('cpu', ['s18-hybrid'], ((65, 50),))
-    assert set(worst) == {'s18-hybrid', 's18-hybrid, deployed'}
-    assert all(value <= gpu_speed.PARITY for value in worst.values())
+def test_parity_with_a_gpu_is_of_both_forms_and_of_gradients(tmp_path, monkeypatch):
+    """Here the CPU is compared with itself; a difference is written down before it is an error."""
+    out = tmp_path / 'parity.json'
+    argv = ['gpu_parity.py', '--device', 'cpu', '--archs', 's18-hybrid', '--out', str(out)]
+    monkeypatch.setattr('sys.argv', argv)
+    monkeypatch.setattr(gpu_parity, 'SIZES', ((65, 50),))
+    gpu_parity.main()
+    found = {name: float(value) for name, value in json.loads(out.read_text()).items()}
+    both = {'s18-hybrid', 's18-hybrid, deployed', 's18-hybrid, gradients'}
+    assert both <= found.keys()
+    assert 0 < found['s18-hybrid, deployed'] < gpu_parity.MAPS
+    out.unlink()
+    monkeypatch.setattr(gpu_parity, 'MAPS', 0.0)
+    with pytest.raises(SystemExit, match='s18-hybrid, deployed'):
+        gpu_parity.main()
+    assert both <= json.loads(out.read_text()).keys()
 
 
-def test_the_gpu_script_times_a_training_step():
-    tables, peaks = gpu_speed.training('cpu', (1, 3, 32, 32), rounds=2)
-    assert [row['model'] for row in tables[0]['rows']] == ['s18-pure', 'oracle']
-    assert set(peaks) == {f'{arch}: {name}' for arch in models.PEERS for name in (arch, 'oracle')}
+def test_peers_on_a_gpu_go_on_after_an_error(tmp_path, monkeypatch):
+    def broken(*_):
+        raise AssertionError
+
+    out = tmp_path / 'peers.json'
+    argv = ['gpu_peers.py', '--device', 'cpu', '--models', 'SPANetV2-S18-pure', '--rounds', '1',
+            '--shape', '1', '3', '32', '32', '--dtypes', 'fp32', 'bf16',
+            '--out', str(out)]  # fmt: skip
+    monkeypatch.setattr('sys.argv', argv)
+    monkeypatch.setattr(gpu_peers.torch, 'compile', broken)
+    with pytest.raises(SystemExit) as ended:
+        gpu_peers.main()
+    assert ended.value.code == 1
+    rows = json.loads(out.read_text())['rows']
+    assert [row['type'] for row in rows] == ['fp32', 'bf16']
+    for row in rows:
+        assert row['error'].startswith('compiled: AssertionError')
+        assert min(row['eager'], row['training']) > 0

@@ -1,6 +1,7 @@
 """The set-up's decision in what users meet, with stand-ins for NVIDIA's programs."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.helpers import ROOT, is_alive
 from tools.set_up import mmcv_wheel
@@ -285,3 +287,11 @@ mmcv_wheel.follow(['sh', '-c', script], dict(os.environ), pathlib.Path('log'), 0
     while is_alive(compiler):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_compose_leaves_variables_of_commands_to_the_container():
+    """A single dollar would be the host's variable, which is empty where it is not set."""
+    services = yaml.safe_load((ROOT / 'docker/compose.yml').read_text())['services']
+    commands = [service['command'] for service in services.values()]
+    assert any('$$CONFIG' in command for command in commands)
+    assert not any(re.search(r'(?<!\$)(\$\$)*\$(?!\$)', command) for command in commands)

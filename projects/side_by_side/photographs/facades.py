@@ -55,9 +55,11 @@ def convert_part(source: Path, images: Path) -> dict[str, Any]:
         cv2.imwrite(str(images / image['file_name']), pixels)
         image['height'], image['width'] = pixels.shape[:2]
         scales[image['id']] = scale
+    annotations = [scaled(a, scales[a['image_id']]) for a in content['annotations']]
     return dict(
         images=content['images'],
-        annotations=[scaled(a, scales[a['image_id']]) for a in content['annotations']],
+        # From 1: the export begins at 0, which pycocotools takes for no match.
+        annotations=[a | dict(id=number) for number, a in enumerate(annotations, start=1)],
         # The export's root category has no annotations.
         categories=[category for category in content['categories'] if category['id'] in used],
     )

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from mmspanet import cli
 from mmspanet.analysis import plotting
 from mmspanet.analysis.tables import read_csv
+from mmspanet.errors import InputError
 from projects.side_by_side.photographs import noise, training
 from projects.side_by_side.photographs.contestants import CONTESTANTS
 from projects.side_by_side.photographs.tables import in_percent, metric_name
@@ -134,7 +135,13 @@ def main() -> None:
     runs = run_rows(args.out_dir / 'runs.csv')
     if runs:
         plotting.save_figure(draw_runs(runs), runs, args.out_dir / 'runs_figure')
-    tests = read_csv(args.out_dir / 'robustness.csv')
+    table = args.out_dir / 'robustness.csv'
+    tests = read_csv(table)
+    parts = {(row['data'], row['every']) for row in tests}
+    if len(parts) > len({data for data, _ in parts}):
+        raise InputError(
+            f'{table} has tests of one data set on several parts: remove those of one.'
+        )
     if tests:
         figure = draw_robustness(tests)
         plotting.save_figure(figure, tests, args.out_dir / 'robustness_figure')

@@ -124,6 +124,7 @@ def test_facades(tmp_path):
     found = content['annotations'][0]
     assert (found['bbox'], found['area']) == ([5, 10, 10, 20], 100)
     assert found['segmentation'] == [[5, 10, 15, 10, 15, 30]]
+    assert found['id'] == 1
     assert [category['id'] for category in content['categories']] == [3]
     assert json.loads((out / 'val.json').read_text()) == content
 
