@@ -3,6 +3,7 @@
 import datetime
 import os
 import platform
+import resource
 import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -28,6 +29,13 @@ def machine(device: str | None = None) -> str:
     threads = torch.get_num_threads()
     used = '1 thread' if threads == 1 else f'{threads} threads'
     return f'{os.cpu_count()} CPU cores ({capability}), {used}'
+
+
+def peak_memory_mib() -> int:
+    """The most memory that this process had: on a GPU what PyTorch allocated there, in MiB."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() // 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**10  # of KiB, on Linux
 
 
 def record(*more: str, device: str | None = None) -> dict[str, Any]:

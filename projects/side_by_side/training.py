@@ -1,7 +1,6 @@
 """One training of the comparison: in a process of its own, with a log and a row of figures."""
 
 import multiprocessing
-import resource
 import statistics
 import time
 from collections.abc import Mapping
@@ -126,16 +125,12 @@ def _train(cfg: Config, seed: int) -> tuple[dict[str, Any], list[Epoch]]:
     images = len(runner.train_dataloader) * runner.train_dataloader.batch_size
     ends = [0.0, *(epoch.train_seconds for epoch in log.epochs)]
     seconds = statistics.median(end - start for start, end in pairwise(ends))
-    if torch.cuda.is_available():
-        memory = torch.cuda.max_memory_allocated() // 2**20
-    else:
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**10
     measured = dict(
         epochs=len(log.epochs),
         images=images,
         top1=log.epochs[-1].top1,
         images_per_second=round(images / seconds, 1),
-        peak_memory_mib=int(memory),
+        peak_memory_mib=surroundings.peak_memory_mib(),
         params_m=sum(p.numel() for p in runner.model.parameters()) / 1e6,
         macs_m=_macs_m(runner.model, side),
         minutes=round((time.monotonic() - log.start) / 60, 2),

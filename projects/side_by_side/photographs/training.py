@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import resource
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -222,13 +221,11 @@ def train_and_record(cfg: Config, run: Run, table: Path) -> dict[str, Any]:
     for evaluator in cfg.val_evaluator:
         if evaluator.type in PREDICTIONS:
             evaluator[PREDICTIONS[evaluator.type]] = f'{cfg.work_dir}/predictions'
-    around = surroundings.record('timm')
-    versions = ', '.join(f'{name} {number}' for name, number in around.pop('versions').items())
     context = multiprocessing.get_context('spawn')  # a peak of memory of its own
     with ProcessPoolExecutor(1, mp_context=context, initializer=start_pool_worker) as pool:
         measured, validations = pool.submit(_train, cfg).result()
     write_csv(log_path(table, run), validations)
-    row = asdict(run) | measured | around | dict(versions=versions)
+    row = asdict(run) | measured
     append_csv(table, row)
     return row
 
@@ -244,6 +241,8 @@ def _train(cfg: Config) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     guard_process()
     import_modules_from_strings(**cfg.custom_imports)
     start = time.monotonic()
+    around = surroundings.record('timm')  # of this process, which has one thread
+    versions = ', '.join(f'{name} {number}' for name, number in around.pop('versions').items())
     costs = count_config(cfg, CROP)[0]
     runner = runs.build(cfg)
     log = ValidationLogHook()
@@ -260,9 +259,9 @@ def _train(cfg: Config) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         at_end=log.rows[-1][metric],
         best=max(row[metric] for row in log.rows),
         images_per_cpu_second=round(log.images / log.seconds, 3) if log.seconds else 0.0,
-        peak_memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 2**10,
+        peak_memory_mib=surroundings.peak_memory_mib(),
         backbone_params_m=round(backbone / 1e6, 3),
         macs_m=round(sum(costs.macs.values()) / 1e6, 1),
         minutes=round((time.monotonic() - start) / 60, 1),
     )
-    return measured, log.rows
+    return measured | around | dict(versions=versions), log.rows
