@@ -19,16 +19,11 @@ from mmspanet.errors import (
     InputError,
     WriteError,
 )
+from mmspanet.processes import LAUNCHERS
 
 PACKAGE = Path(__file__).parent
 TASKS = dict(mmdet='detection', mmseg='segmentation', mmpretrain='classification')
 LIBRARIES = tuple(TASKS)
-# What a launcher tells its processes by environment variables, and how it is started.
-LAUNCHERS = dict(
-    pytorch=(('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'), 'tools/dist_train.sh'),
-    slurm=(('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'), 'tools/slurm_train.sh'),
-    mpi=(('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE'), 'mpirun'),
-)
 
 
 def check_launcher(name: str) -> None:

@@ -8,18 +8,25 @@ from collections.abc import Callable
 
 PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
-
-# Where launchers number their processes. srun does it for runs, too, that are no group.
-RANKS = dict(pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK')
+# What a launcher tells its processes by environment variables, first the number of each, and how
+# it is started. srun numbers runs, too, that are no group.
+LAUNCHERS = dict(
+    pytorch=(('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'), 'tools/dist_train.sh'),
+    slurm=(('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'), 'tools/slurm_train.sh'),
+    mpi=(('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE'), 'mpirun'),
+)
 
 
 def is_first_process(launcher: str) -> bool:
     """Whether this is the first of a launcher's processes, or the only one.
 
     Args:
-        launcher: ``launcher`` of the config: a key of :data:`RANKS`, or ``none``.
+        launcher: ``launcher`` of the config: a key of :data:`LAUNCHERS`, or ``none``.
     """
-    return launcher not in RANKS or os.environ.get(RANKS[launcher], '0') == '0'
+    if launcher not in LAUNCHERS:
+        return True
+    (rank, *_), _ = LAUNCHERS[launcher]
+    return os.environ.get(rank, '0') == '0'
 
 
 def die_with_parent(number: int = signal.SIGKILL) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 
 import pytest
 import torch
@@ -153,6 +154,15 @@ def test_parity_with_a_gpu_is_of_both_forms_and_of_gradients(tmp_path, monkeypat
     with pytest.raises(SystemExit, match='s18-hybrid, deployed'):
         gpu_parity.main()
     assert both <= json.loads(out.read_text()).keys()
+
+
+def test_a_difference_that_is_no_number_is_none_of_the_smaller():
+    good, bad = torch.ones(2), torch.tensor([1.0, float('nan')])
+    for actual in ([good, bad], [bad, good]):
+        assert math.isnan(timing.difference(actual, [good, good]))
+        with pytest.raises(SystemExit):
+            timing.check_equal('maps', actual, [good, good])
+    assert timing.difference([2 * good, good], [good, good]) == 1
 
 
 def test_peers_on_a_gpu_go_on_after_an_error(tmp_path, monkeypatch):

@@ -45,9 +45,7 @@ def track(cfg: Config, tracker: str) -> None:
     if find_spec(tracker) is None:
         raise InputError(f'--track {tracker} needs its package: pip install {tracker}.')
     folder = Path(cfg.work_dir) / tracker
-    is_first = is_first_process(
-        cfg.get('launcher', 'none')
-    )  # MMEngine has no group of processes yet
+    is_first = is_first_process(cfg.get('launcher', 'none'))  # before MMEngine knows of a group
     name = _name(Path(cfg.work_dir), tracker, is_new=not cfg.get('resume'), keep=is_first)
     # Another would list the three that LocalVisBackend, whose file --resume reads, is among.
     backends = [*cfg.get('vis_backends', [dict(type='LocalVisBackend')])]

@@ -9,17 +9,19 @@ import numpy as np
 import torch
 
 from mmspanet.checkpoints.safe import load_storage
+from mmspanet.engine.record import PREDICTIONS
 from mmspanet.errors import InputError
-
-NAME = 'predictions'  # of the files in a work dir: .pkl, or a folder of maps
 
 
 def newest_predictions(work_dir: Path) -> Path | None:
     """The predictions that were written last in a work dir: a ``.pkl`` file or a folder of maps."""
     places = ['', '*/']
-    found = [p for place in places for p in work_dir.glob(f'{place}{NAME}.pkl')]
+    found = [p for place in places for p in work_dir.glob(f'{place}{PREDICTIONS}.pkl')]
     found += [
-        p for place in places for p in work_dir.glob(f'{place}{NAME}') if any(p.glob('*.png'))
+        p
+        for place in places
+        for p in work_dir.glob(f'{place}{PREDICTIONS}')
+        if any(p.glob('*.png'))
     ]
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
