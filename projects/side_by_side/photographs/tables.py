@@ -139,6 +139,23 @@ def pretraining(folder: Path) -> str:
     return _markdown(rows) + '\n' if rows else 'No run yet.\n'
 
 
+def gains(folder: Path) -> str:
+    """The ranges of the filters' mean gains in Markdown: a row per data set, stage and head."""
+    rows = [
+        {
+            'data': data,
+            'seed': row['seed'],
+            'stage': row['stage'],
+            'kernels': '{kernel_size} x {kernel_size}'.format_map(row),
+            'lowest, at': '{lowest}, {lowest_at}'.format_map(row),
+            'highest, at': '{highest}, {highest_at}'.format_map(row),
+        }
+        for data in DETAILS
+        for row in read_csv(folder / 'inside' / data / 'gains.csv')
+    ]
+    return _markdown(rows) + '\n' if rows else 'No run yet.\n'
+
+
 def metric_name(data: str) -> str:
     """What a data set's models are compared by."""
     return 'mIoU' if data.startswith('camvid') else 'mask AP'

@@ -18,6 +18,7 @@ from projects.side_by_side.photographs import (
     camvid,
     facades,
     figures,
+    inside,
     intervals,
     nuclei,
     pictures,
@@ -28,6 +29,7 @@ from projects.side_by_side.photographs import (
 
 mask_utils = pytest.importorskip('pycocotools.mask')
 pytest.importorskip('mmcv')
+from mmspanet.analysis.inside.srf_gain import HeadGain  # noqa: E402
 from projects.side_by_side.photographs import boundary_iou, noise  # noqa: E402
 from projects.side_by_side.photographs.contestants import RATES  # noqa: E402
 
@@ -401,6 +403,23 @@ def test_a_run_is_claimed_once(tmp_path, monkeypatch):
         assert not again
     with training.claim(training.Run('nuclei', 'convformer', 2e-3), table) as other:
         assert other
+
+
+def test_ranges_of_gains():
+    """A filter of one frequency: cycles per position on each axis, and the sign does not count."""
+    gain = np.full((8, 6), 0.5)
+    gain[2, 3] = 0.625  # (1/4, 1/2) cycles per position
+    gain[7, 0] = 0.375  # (-1/8, 0)
+    (row,) = inside.gain_ranges([HeadGain(3, 2, 5, gain, np.zeros_like(gain))])
+    assert row == dict(
+        stage=3,
+        head=2,
+        kernel_size=5,
+        lowest=0.375,
+        lowest_at=0.125,
+        highest=0.625,
+        highest_at=0.559,
+    )
 
 
 def test_the_figure_of_the_runs(tmp_path):
