@@ -27,16 +27,23 @@ Status *paper*: published by the authors of SPANetV2 and not measured here. *our
 project; results stand only where we measured them. MACs count all operations of one image.
 
 """
+NOTES = dict(
+    seg="""The authors print one mIoU of UperNet per backbone; with which head width (h320 or h512)
+it was reached is not known.
+
+"""
+)
 
 
 def page(folder: Path) -> str:
     """The README of ``configs/det``, ``seg`` or ``cls``."""
     models = yaml.safe_load((folder / 'metafile.yml').read_text())['Models']
     names = list(dict.fromkeys(name for model in models for name in metrics_of(model)))
-    heads = ['config', *names, 'params M', 'MACs G', 'schedule', 'training', 'status']
+    heads = ['config', *names, 'params M', 'MACs G', 'at', 'schedule', 'training', 'status']
     lines = ['| ' + ' | '.join(heads) + ' |', '|---' * len(heads) + '|']
     lines += ['| ' + ' | '.join(_cells(model, names)) + ' |' for model in models]
-    text = INTRO.format(title=TITLES[folder.name], folder=folder.name) + '\n'.join(lines) + '\n'
+    text = INTRO.format(title=TITLES[folder.name], folder=folder.name)
+    text += NOTES.get(folder.name, '') + '\n'.join(lines) + '\n'
     aliases = _aliases(folder, {Path(model['Config']).name for model in models})
     if aliases:
         text += '\nAliases of a default recipe:\n\n'
@@ -53,6 +60,7 @@ def _cells(model: dict[str, Any], names: list[str]) -> list[str]:
         *(f'{metrics[name]:.1f}' if name in metrics else '-' for name in names),
         f'{meta["Parameters"] / 1e6:.2f}',
         f'{sum(meta["MACs"].values()) / 1e9:.2f}',
+        meta['Input Size'],
         length or f'{meta["Epochs"]} epochs',
         meta.get('Training Resources', '-'),
         model['Status'],

@@ -1,5 +1,6 @@
 # Published: top-1 83.5 (ImageNet-1K, 224x224), with the scaled sigmoid.
-# The revision's function: a learned slope in the filter, and no interleave of the heads.
+# Taken to be the revision's function, a learned slope in the filter and no interleave of the
+# heads: no file of this row was seen.
 _base_ = ['./spanetv2-s18-pure_4xb128-amp-310e_in1k.py']
 
 model = dict(

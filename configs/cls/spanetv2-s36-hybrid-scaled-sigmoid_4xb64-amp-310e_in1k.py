@@ -1,5 +1,6 @@
 # Published: top-1 84.9 (ImageNet-1K, 224x224), with the scaled sigmoid.
-# The revision's function: a learned slope in the filter, and no interleave of the heads.
+# Taken to be the revision's function, a learned slope in the filter and no interleave of the
+# heads: no file of this row was seen.
 _base_ = ['./spanetv2-s36-hybrid_4xb64-amp-310e_in1k.py']
 
 model = dict(

@@ -42,6 +42,7 @@ test_evaluator = val_evaluator
 
 # From trained weights: a fortieth of the rate, and a batch of 32 instead of 4096.
 optim_wrapper = dict(accumulative_counts=1, optimizer=dict(lr=1e-4))
+auto_scale_lr = dict(base_batch_size=32)
 train_cfg = dict(max_epochs=max_epochs)
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-3, by_epoch=True, begin=0, end=2),

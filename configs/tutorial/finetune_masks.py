@@ -1,5 +1,5 @@
 # Your own regions in PNG masks, from the published ImageNet weights: UperNet at full size, for a
-# GPU (docs/fine_tuning.md). Model, steps of the pipelines and optimizer are the published recipe's.
+# GPU (docs/fine_tuning.md). Model, pipelines and optimizer are the published recipe's.
 _base_ = '../seg/upernet_spanetv2-s18-pure_h512_4xb4-amp-160k_ade20k-512x512.py'
 
 # The settings to change. All folders lie under data_root.
@@ -13,22 +13,6 @@ max_iters = 8000  # some hundred images; ADE20K's 20,000 train for 160,000 itera
 model = dict(
     decode_head=dict(num_classes=len(classes)), auxiliary_head=dict(num_classes=len(classes))
 )
-# As in ade20k_512.py, but whether 0 is unlabeled is the data set's to say.
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(type='RandomResize', scale=(2048, 512), ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=(512, 512), cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='PackSegInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(2048, 512), keep_ratio=True),
-    dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs'),
-]
 train_dataloader = dict(
     dataset=dict(
         type='BaseSegDataset',
@@ -36,7 +20,7 @@ train_dataloader = dict(
         metainfo=dict(classes=classes, palette=[]),  # an empty palette: random colors
         reduce_zero_label=zero_is_unlabeled,
         data_prefix=train,
-        pipeline=train_pipeline,
+        pipeline=_base_.train_pipeline,
     )
 )
 val_dataloader = dict(
@@ -46,7 +30,7 @@ val_dataloader = dict(
         metainfo=dict(classes=classes, palette=[]),
         reduce_zero_label=zero_is_unlabeled,
         data_prefix=val,
-        pipeline=test_pipeline,
+        pipeline=_base_.test_pipeline,
     )
 )
 test_dataloader = val_dataloader

@@ -83,9 +83,8 @@ class DenseHead(nn.Module):
 class Proposals(nn.Module):
     """The neck's maps and, for each of its levels, the RPN's scores and boxes of all anchors.
 
-    Returns:
-        The L maps (B, C, H / stride, W / stride), then L scores (B, anchors), sigmoid taken, then
-        L boxes (B, anchors, 4): x1, y1, x2, y2 in pixels of the input, clipped to it.
+    The outputs are the L maps (B, C, H / stride, W / stride), then L scores (B, anchors), sigmoid
+    taken, then L boxes (B, anchors, 4): x1, y1, x2, y2 in pixels of the input, clipped to it.
     """
 
     def __init__(self, model: Any, size: tuple[int, int]) -> None:

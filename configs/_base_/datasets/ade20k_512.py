@@ -1,11 +1,12 @@
-# ADE20K, 150 classes, crops of 512 x 512: as MMSegmentation's ade20k.py.
+# ADE20K, 150 classes, crops of 512 x 512: as MMSegmentation's ade20k.py, but for the scales of
+# test-time augmentation.
 dataset_type = 'ADE20KDataset'
 data_root = 'data/ade/ADEChallengeData2016'
 crop_size = (512, 512)
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', reduce_zero_label=True),  # 0 becomes ignored
+    dict(type='LoadAnnotations'),  # 0 becomes ignored: ADE20KDataset's reduce_zero_label
     dict(type='RandomResize', scale=(2048, 512), ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
@@ -15,7 +16,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2048, 512), keep_ratio=True),
-    dict(type='LoadAnnotations', reduce_zero_label=True),
+    dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]
 tta_model = dict(type='SegTTAModel')
@@ -25,6 +26,7 @@ tta_pipeline = [
         type='TestTimeAug',
         transforms=[
             [
+                # Of the size of a test without it; MMSegmentation scales the image as it is stored.
                 dict(type='Resize', scale=(round(2048 * r), round(512 * r)), keep_ratio=True)
                 for r in (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
             ],
@@ -32,7 +34,7 @@ tta_pipeline = [
                 dict(type='RandomFlip', prob=0.0, direction='horizontal'),
                 dict(type='RandomFlip', prob=1.0, direction='horizontal'),
             ],
-            [dict(type='LoadAnnotations', reduce_zero_label=True)],
+            [dict(type='LoadAnnotations')],
             [dict(type='PackSegInputs')],
         ],
     ),
