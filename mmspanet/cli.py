@@ -26,6 +26,7 @@ from mmspanet.errors import (
     WorkerError,
     WriteError,
 )
+from mmspanet.processes import LAUNCHERS
 
 SMALLEST_SIDE = 32  # pixels: one position in the last of four stages
 LARGEST_SIDE = 2**16 - 1  # pixels: the most that JPEG has
@@ -97,7 +98,7 @@ def add_run_settings(parser: argparse.ArgumentParser) -> None:
     add_cfg_options(parser, 'such as train_dataloader.batch_size=8')
     parser.add_argument(
         '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        choices=['none', *LAUNCHERS],
         default='none',
         help='what started the processes',
     )

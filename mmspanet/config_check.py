@@ -5,7 +5,7 @@ import numbers
 import os
 import re
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +24,12 @@ from mmspanet.processes import LAUNCHERS
 PACKAGE = Path(__file__).parent
 TASKS = dict(mmdet='detection', mmseg='segmentation', mmpretrain='classification')
 LIBRARIES = tuple(TASKS)
+
+
+def input_size(backbone: Mapping[str, Any]) -> tuple[int, int]:
+    """Height and width of the images that a backbone's config is for: 224 where it says none."""
+    size = backbone.get('input_size') or backbone.get('img_size') or 224
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def check_launcher(name: str) -> None:

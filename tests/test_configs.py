@@ -188,11 +188,12 @@ CHANNELS = dict(
     m36=[96, 192, 384, 576],
     b36=[128, 256, 512, 768],
 )
+METHODS = ('mask-rcnn', 'cascade-mask-rcnn', 'retinanet', 'upernet', 'fpn', 'spanetv2-')
 RELEASED = [
     (task, file)
     for task, files in FILES.items()
     for file in files
-    if '_coco' in file or '_ade20k' in file or '_in1k' in file
+    if Path(file).name.startswith(METHODS) and any(s in file for s in ('_coco', '_ade20k', '_in1k'))
 ]
 
 

@@ -7,10 +7,11 @@ if [ $# -lt 4 ]; then
     bash "$0" --help >&2
     exit 2
 fi
-gpus_per_node=${GPUS_PER_NODE:-8}
+gpus=${GPUS:-8}
+gpus_per_node=${GPUS_PER_NODE:-$((gpus < 8 ? gpus : 8))}
 # SRUN_ARGS holds several words on purpose.
 # shellcheck disable=SC2086
 srun -p "$1" --job-name="$2" \
-    --gres="gpu:$gpus_per_node" --ntasks="${GPUS:-8}" --ntasks-per-node="$gpus_per_node" \
+    --gres="gpu:$gpus_per_node" --ntasks="$gpus" --ntasks-per-node="$gpus_per_node" \
     --cpus-per-task="${CPUS_PER_TASK:-5}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
     python -u "$(dirname "$0")/test.py" "$3" "$4" --launcher=slurm "${@:5}"

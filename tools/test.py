@@ -37,7 +37,7 @@ def draw_pictures(cfg: Config, folder: str) -> None:
     Raises:
         InputError: If the config has none.
     """
-    hook = cfg.default_hooks.get('visualization')
+    hook = cfg.get('default_hooks', {}).get('visualization')
     if hook is None:
         raise InputError(
             '--show-dir needs a hook that draws: add default_hooks.visualization to the config, '
@@ -49,7 +49,7 @@ def draw_pictures(cfg: Config, folder: str) -> None:
         hook.test_out_dir = folder
     elif hook.type.endswith('SegVisualizationHook'):
         hook.draw = True
-        cfg.visualizer.save_dir = folder
+        cfg.setdefault('visualizer', dict(type='SegLocalVisualizer')).save_dir = folder
     else:
         hook.enable = True
         hook.out_dir = folder

@@ -1,7 +1,7 @@
 """What a forward pass costs: parameters and multiply-accumulates (MACs) by module and kind."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from mmspanet.apis.build import build_model
+from mmspanet.config_check import input_size
 from mmspanet.models import find_spanetv2
 
 aten = torch.ops.aten
@@ -125,12 +126,6 @@ def default_shape(cfg: Config) -> tuple[int, int]:
         is_fpn = isinstance(head, dict) and head['type'] == 'FPNHead'
         return (512, 512) if is_fpn else (512, 2048)
     return input_size(cfg.model.backbone)
-
-
-def input_size(backbone: Mapping[str, Any]) -> tuple[int, int]:
-    """Height and width of the images that a backbone's config is for: 224 where it says none."""
-    size = backbone.get('input_size') or backbone.get('img_size') or 224
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 def count_config(cfg: Config, shape: tuple[int, int], deploy: bool = False) -> list[ModuleCost]:

@@ -13,9 +13,9 @@ from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 from mmspanet import cli
-from mmspanet.analysis.costs import input_size
 from mmspanet.apis.build import build_model
 from mmspanet.checkpoints import load, load_backbone
+from mmspanet.config_check import input_size
 from mmspanet.datasets.meta import metainfo
 from mmspanet.datasets.paths import part_datasets
 from mmspanet.errors import InputError

@@ -1,6 +1,7 @@
 """What a study looks at: a model on a device, and the images that it is shown."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from .images import (
     read_image,
 )
 from .inside.blocks import find_blocks, stage_ends
-from .models import Model, build, read_config
+from .models import RANDOM, Model, build, read_config
 
 
 class Subject:
@@ -97,7 +98,18 @@ def make_subjects(
         side = side or built[0].input_size
     assert side is not None  # there is a model
     pictures = [read_image(path, SIZE_POLICIES[policy], side) for path in paths]
-    return [Subject(model, pictures, device) for model in built]
+    return [Subject(model, pictures, device) for model in told_apart(built)]
+
+
+def told_apart(models: Sequence[Model]) -> list[Model]:
+    """Models whose names repeat get that of their weights, for figures to tell them apart."""
+    titles = [model.title for model in models]
+    return [
+        replace(model, name=f'{model.name}, {"/".join(Path(model.weights).parts[-2:])}')
+        if titles.count(model.title) > 1 and model.weights != RANDOM
+        else model
+        for model in models
+    ]
 
 
 def make_scene_subject(

@@ -55,7 +55,10 @@ def claimed_metrics(configs: Path, name: str) -> dict[str, float]:
             if not metrics:
                 raise InputError(f'The metafile claims no result for {name}: nothing to compare.')
             return metrics
-    raise InputError(f'{name} is in no metafile.yml under {configs}: add it with what is claimed.')
+    raise InputError(
+        f'{name} is in no metafile.yml under {configs}: give the recipe that an alias names as its '
+        '_base_, or add an entry with what is claimed.'
+    )
 
 
 def metrics_of(model: dict[str, Any]) -> dict[str, float]:

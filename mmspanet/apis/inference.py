@@ -19,6 +19,7 @@ from mmspanet.datasets.paths import part_datasets
 from mmspanet.errors import InputError
 from mmspanet.media import Prediction
 from mmspanet.models import find_spanetv2
+from mmspanet.runtime.drawing import random_palette
 
 SMALLEST_PICTURE = 256  # pixels of the shorter side, for a classifier's text to be readable
 
@@ -110,6 +111,9 @@ class Detector(Predictor):
     def name_classes(self, meta: dict[str, Any]) -> None:
         """Without names, those of MMDetection's inferencer stay: COCO's."""
         self.meta = self.inferencer.model.dataset_meta | meta
+        palette = self.meta['palette']
+        if not isinstance(palette, str) and len(palette) < len(self.class_names):
+            self.meta['palette'] = 'random'
         self.inferencer.visualizer.dataset_meta = self.meta
 
     @property
@@ -148,6 +152,9 @@ class Segmentor(Predictor):
     def name_classes(self, meta: dict[str, Any]) -> None:
         """Without names, those of MMSegmentation's inferencer stay: Cityscapes'."""
         self.meta = self.inferencer.model.dataset_meta | meta
+        count = len(self.meta['classes'])
+        if len(self.meta['palette']) != count:
+            self.meta['palette'] = random_palette(count)
         self.inferencer.visualizer.set_dataset_meta(self.meta['classes'], self.meta['palette'])
 
     @property

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmspanet.analysis.run.logs import read_rows
+from mmspanet.engine.record import read_rows
 from mmspanet.errors import InputError
 
 # Name of a claim: the metric of the library's evaluator, and the factor that makes it percent.

@@ -9,10 +9,10 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmspanet import cli
-from mmspanet.analysis.costs import input_size
 from mmspanet.analysis.models import Model, normalization
 from mmspanet.apis.inference import Predictor, build_predictor
 from mmspanet.checkpoints import best_checkpoint, newest_whole_checkpoint
+from mmspanet.config_check import input_size
 from mmspanet.errors import InputError
 
 MOST_BUILT = 3  # models in memory at a time

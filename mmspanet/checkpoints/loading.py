@@ -93,8 +93,9 @@ def _load_into(
     model: nn.Module, state_dict: dict[str, Tensor], source: str | Path
 ) -> tuple[Sequence[str], Sequence[str]]:
     """Load what has a place; give the keys that are missing and those that have none."""
-    is_wrapped = is_model_wrapper(model) or isinstance(model, BaseTTAModel)
-    inner: nn.Module = model.module if is_wrapped else model  # type: ignore[assignment]
+    inner: Any = model
+    while is_model_wrapper(inner) or isinstance(inner, BaseTTAModel):  # both, in a distributed test
+        inner = inner.module
     try:
         return inner.load_state_dict(state_dict, strict=False)
     except CheckpointError:

@@ -150,7 +150,7 @@ def is_wrong_rle(code: dict[str, Any], size: tuple[int, int]) -> bool:
 def decode_counts(text: str) -> list[int]:
     """The lengths of the runs that COCO packs into a string, five bits a character.
 
-    Each number ends with a character whose sixth bit is not set; from the third on, they are
+    Each number ends with a character whose sixth bit is not set; from the fourth on, they are
     differences to the last but one (rleFrString of pycocotools, which reads beyond a cut string).
 
     Raises:

@@ -1,5 +1,6 @@
 """Whether a config's data sets are where it says, and fit to be run on."""
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from .check import (
     read_samples,
 )
 from .coco import STOPPING, classes_as_numbered, is_sound, skim
-from .meta import annotation_file, metainfo
+from .meta import annotation_file, class_of, metainfo
 
 
 def check_data(cfg: Config, parts: tuple[str, ...]) -> None:
@@ -45,6 +46,8 @@ def check_data(cfg: Config, parts: tuple[str, ...]) -> None:
                 continue
             for setting, path in dataset_paths(dataset):
                 if not path.exists():
+                    if _fetches_itself(dataset, cfg.get('default_scope')):
+                        break
                     raise InputError(_says_missing_data(path, f'{place}.{setting}'))
                 is_images = setting.startswith(('data_prefix', 'split')) and path.is_dir()
                 if is_images and next(path.rglob('*'), None) is None:
@@ -113,6 +116,13 @@ def _is_remote(dataset: ConfigDict) -> bool:
     """Whether a storage of MMEngine's, such as petrel, reads the files."""
     backend = (dataset.get('backend_args') or {}).get('backend', 'local')
     return backend != 'local' or '://' in str(dataset.get('data_root'))
+
+
+def _fetches_itself(dataset: ConfigDict, scope: str | None) -> bool:
+    """Whether a data set downloads files that are missing, such as MMPretrain's CIFAR10."""
+    kind = class_of(dataset, scope)
+    option = inspect.signature(kind).parameters.get('download') if kind else None
+    return option is not None and bool(dataset.get('download', option.default))
 
 
 def dataset_paths(dataset: ConfigDict) -> Iterator[tuple[str, Path]]:

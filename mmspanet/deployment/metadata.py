@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from mmspanet import __version__
 from mmspanet.apis.inference import dataset_meta
-from mmspanet.config_check import TASKS, library_of
+from mmspanet.config_check import TASKS, input_size, library_of
 from mmspanet.datasets.paths import part_datasets
 from mmspanet.errors import InputError
 
@@ -133,7 +133,5 @@ def image_size(cfg: Config) -> tuple[int, int]:
         width, height = resize['scale']
         return height, width
     if library_of(cfg) == 'mmpretrain':
-        from mmspanet.analysis.costs import input_size
-
         return input_size(cfg.model.backbone)
     return 800, 1333

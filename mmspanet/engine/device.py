@@ -76,7 +76,7 @@ def replace_sync_bn(node: Any) -> bool:
         Whether there was one.
     """
     if isinstance(node, dict):
-        found = node.get('type') == 'SyncBN'
+        found = node.get('type') in ('SyncBN', 'MMSyncBN')
         if found:
             node['type'] = 'BN'
         return any([found, *(replace_sync_bn(value) for value in node.values())])

@@ -1,4 +1,4 @@
-"""What a run notes of itself for its page, and the predictions that it keeps for it."""
+"""What a run notes of itself for its page, its predictions among it; rows of its log."""
 
 import json
 import logging
@@ -165,3 +165,17 @@ class KeptMaps(Kept, BaseMetric):
 
 def _warn(error: OSError) -> None:
     print_log(f'Not kept for the page of the run: {error}', 'current', logging.WARNING)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file of JSON lines; a last one that a kill cut short is left out."""
+    rows = []
+    if path.is_file():
+        for line in path.read_text(encoding='utf-8').splitlines():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(row, dict) and 'step' in row:
+                rows.append(row)
+    return rows

@@ -153,11 +153,19 @@ class _RunHook(Hook):
         data_batch: Any = None,
         outputs: Sequence | None = None,
     ) -> None:
-        if self.asked_by is None:
+        # Processes that are elsewhere in a validation end together, after it.
+        if self.asked_by is None or is_distributed():
             return
         for hook in runner.hooks:
             if isinstance(hook, EMAHook):  # its average is in the model's place
                 hook.after_val_epoch(runner)
+        self._stop_validation(runner)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        if self._all_asked():
+            self._stop_validation(runner)
+
+    def _stop_validation(self, runner: Runner) -> NoReturn:
         by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
         name = f'epoch_{runner.epoch}' if by_epoch else f'iter_{runner.iter}'
         self._save_and_stop(runner, name, runner.epoch, runner.iter)

@@ -48,9 +48,9 @@ def track(cfg: Config, tracker: str) -> None:
     is_first = is_first_process(cfg.get('launcher', 'none'))  # before MMEngine knows of a group
     name = _name(Path(cfg.work_dir), tracker, is_new=not cfg.get('resume'), keep=is_first)
     # Another would list the three that LocalVisBackend, whose file --resume reads, is among.
-    backends = [*cfg.get('vis_backends', [dict(type='LocalVisBackend')])]
-    backends.append(TRACKERS[tracker](folder, name))
     cfg.setdefault('visualizer', dict(type='Visualizer'))
+    own = cfg.visualizer.get('vis_backends') or cfg.get('vis_backends')
+    backends = [*(own or [dict(type='LocalVisBackend')]), TRACKERS[tracker](folder, name)]
     cfg.visualizer.vis_backends = cfg.vis_backends = backends
     pictures = cfg.default_hooks.get('visualization')
     if pictures is not None:

@@ -32,14 +32,13 @@ def applies(module: nn.Module, *others: nn.Module) -> bool:
     return (
         module.training
         and torch.is_grad_enabled()
-        and not _is_traced()
-        and not any(_is_changed(part) for part in (module, *others))
+        and not (torch.compiler.is_compiling() or torch.jit.is_tracing())
+        and not any(_has_hooks(part) for part in (module, *others))
     )
 
 
-def _is_changed(module: nn.Module) -> bool:
-    is_replaced = isinstance(module, nn.Linear) and type(module) is not PointwiseLinear
-    return is_replaced or bool(
+def _has_hooks(module: nn.Module) -> bool:
+    return bool(
         module._forward_hooks
         or module._forward_pre_hooks
         or module._backward_hooks
@@ -47,29 +46,38 @@ def _is_changed(module: nn.Module) -> bool:
     )
 
 
-def _is_traced() -> bool:
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+def _is_ours(linear: nn.Module) -> bool:
+    return type(linear) is PointwiseLinear and linear.bias is None
 
 
 def star_relu_linear(x: Tensor, act: StarReLU, linear: PointwiseLinear) -> Tensor:
     """Y = W StarReLU(x), of (B, 4C, H, W) to (B, C, H, W)."""
-    # The square of the plain formula leaves float16's range from 256 on, in eval mode, too.
-    in_half = x.dtype == torch.float16 and not _is_traced() and not _is_changed(linear)
-    if applies(linear, act) or in_half:
-        return StarReLULinear.apply(x, act.scale, act.bias, linear.weight)
+    if _is_ours(linear) and type(act) is StarReLU:
+        if applies(linear, act):
+            return StarReLULinear.apply(x, act.scale, act.bias, linear.weight)
+        if x.dtype == torch.float16 and not _has_hooks(linear):
+            return _scaled_down(x, act, linear.weight)
     return linear(act(x))
+
+
+def _scaled_down(x: Tensor, act: StarReLU, weight: Tensor) -> Tensor:
+    """W StarReLU(x) in float16, whose range the square leaves from 256 on; see StarReLULinear."""
+    squares = (F.relu(x) / 16).square()
+    scaled, shift = 256 * act.scale * weight, act.bias * weight.sum(1)
+    return pointwise(squares.to(x.dtype), scaled.to(x.dtype), shift.to(x.dtype))
 
 
 def gated_linear(q: Tensor, m: Tensor, linear: PointwiseLinear) -> Tensor:
     """Y = W (GELU(q) m), of maps (B, C, H, W)."""
-    if applies(linear):
+    if _is_ours(linear) and applies(linear):
         return GatedLinear.apply(q, m, linear.weight)
     return linear(F.gelu(q) * m)
 
 
 def norm_gelu_linear(x: Tensor, norm: nn.GroupNorm, linear: PointwiseLinear) -> Tensor:
     """M = W GELU(GN(x)), of (B, 2C, H, W) to (B, C, H, W)."""
-    if applies(linear, norm):
+    over_all = type(norm) is nn.GroupNorm and norm.num_groups == 1 and norm.affine
+    if _is_ours(linear) and over_all and applies(linear, norm):
         return NormGELULinear.apply(x, norm.weight, norm.bias, norm.eps, linear.weight)
     return linear(F.gelu(norm(x)))
 

@@ -20,10 +20,17 @@ TEXT_COLOR = (200, 200, 200)
 SMALLEST_PICTURE = 256  # pixels of the shorter side, for a classifier's text to be readable
 
 
+def random_palette(count: int) -> list[Color]:
+    """RGB colors of ``count`` classes without a palette: those of MMDetection."""
+    return [
+        tuple(color) for color in np.random.RandomState(42).randint(0, 256, (count, 3)).tolist()
+    ]
+
+
 def colors(palette: Sequence[Color], count: int) -> list[Color]:
-    """BGR colors of ``count`` classes; without a palette, MMDetection's random ones."""
+    """BGR colors of ``count`` classes; random ones where the palette has less."""
     if len(palette) < count:
-        palette = np.random.RandomState(42).randint(0, 256, (count, 3)).tolist()
+        palette = random_palette(count)
     return [(int(blue), int(green), int(red)) for red, green, blue in palette]
 
 

@@ -1,5 +1,6 @@
 """What a study looks at: images are read once, stages are found once."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from torch import nn
 from mmspanet.analysis import subject as subjects
 from mmspanet.analysis.images import Picture
 from mmspanet.analysis.models import RANDOM, Model, Normalization
-from mmspanet.analysis.subject import Subject, make_scene_subject, make_subjects
+from mmspanet.analysis.subject import Subject, make_scene_subject, make_subjects, told_apart
 from mmspanet.models import SPANetV2
 
 SHAPES = str(Path(__file__).parents[2] / 'configs/cls/spanetv2_shapes.py')
@@ -54,6 +55,20 @@ def test_images_are_read_once_for_all_models(tmp_path, monkeypatch):
     assert len(read) == 2
     assert made[0].pictures is made[1].pictures
     assert made[0].pictures[0].pixels.shape == (3, 64, 64)  # the size of the first model
+
+
+def test_models_of_one_name_are_told_apart():
+    def of(name, weights):
+        return replace(model_of(nn.Identity()), name=name, weights=weights)
+
+    before, after = 'work_dirs/a/epoch_1.pth', 'work_dirs/b/epoch_1.pth'
+    models = [of('m', before), of('m', after), of('m', RANDOM), of('n', before)]
+    assert [model.title for model in told_apart(models)] == [
+        'm, a/epoch_1.pth',
+        'm, b/epoch_1.pth',
+        'm (random weights)',
+        'n',
+    ]
 
 
 def test_a_scene_stands_in_for_an_image():

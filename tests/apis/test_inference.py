@@ -44,6 +44,44 @@ def test_classes_of_joined_data_sets():
     assert dataset_meta(cfg)['classes'] == SHAPES
 
 
+def test_colors_of_some_classes_of_a_data_set():
+    """By their names, and not the first of the data set's colors."""
+    pytest.importorskip('mmseg')
+    from mmseg.datasets import ADE20KDataset
+
+    colors = dict(zip(*map(ADE20KDataset.METAINFO.get, ('classes', 'palette')), strict=True))
+    dataset = dict(type='ADE20KDataset', metainfo=dict(classes=('sky', 'wall')))
+    cfg = Config(dict(default_scope='mmseg', test_dataloader=dict(dataset=dataset)))
+    assert dataset_meta(cfg)['palette'] == [colors['sky'], colors['wall']]
+
+
+@pytest.mark.parametrize('count', [2, 100])
+@pytest.mark.parametrize('scope', ['mmdet', 'mmseg'])
+def test_classes_without_colors_are_drawn(scope, count, image):
+    """Fewer and more than the libraries' own palettes have."""
+    pytest.importorskip(scope)
+    cfg = Config.fromfile(find_config(NAMES[scope]))
+    cfg.test_dataloader.dataset.metainfo = dict(classes=[f'class {i}' for i in range(count)])
+    heads = ('decode_head', 'auxiliary_head')
+    if scope == 'mmdet':
+        heads = ('bbox_head', 'mask_head')
+    else:
+        cfg.test_dataloader.dataset.type = 'BaseSegDataset'
+    for head in heads:
+        part = (cfg.model.roi_head if scope == 'mmdet' else cfg.model)[head]
+        part.num_classes = count
+        if scope == 'mmseg':
+            part.loss_decode.class_weight = None
+    torch.manual_seed(0)
+    predictor = build_predictor(cfg, device=DEVICE)
+    prediction = predictor.predict(image, 0.0)
+    assert prediction.picture.shape == image.shape
+    found = prediction.record['labels' if scope == 'mmdet' else 'shares']
+    assert found
+    if scope == 'mmdet' and count == 100:
+        assert max(found) >= 80
+
+
 def test_libraries_take_turns_in_one_process(predictors, image):
     before = scope_name()
     first = {scope: p.predict(image, 0.5).record for scope, p in predictors.items()}

@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.model import BaseTTAModel, MMDistributedDataParallel
+from torch import distributed as dist
 from torch import nn
 
 from dev.hostile_checkpoints import archived, genuine, overlapping_entries, saved
@@ -116,6 +118,32 @@ def test_a_download_has_a_bound(server, cache, monkeypatch):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r'gone\.pth does not exist'):
         load(Tiny(), tmp_path / 'gone.pth')
+
+
+class Testable(Tiny):
+    """What a BaseTTAModel asks of a model."""
+
+    def test_step(self, data):
+        return data
+
+
+class Augmented(BaseTTAModel):
+    """The model is in ``module``."""
+
+    def merge_preds(self, data_samples_list):
+        return data_samples_list
+
+
+def test_a_model_inside_of_wrappers(tmp_path, weights):
+    """As in a distributed test with test-time augmentation."""
+    torch.save(dict(state_dict=weights), tmp_path / 'model.pth')
+    dist.init_process_group('gloo', f'file://{tmp_path}/rendezvous', rank=0, world_size=1)
+    try:
+        model = Testable()
+        load(MMDistributedDataParallel(Augmented(model)), tmp_path / 'model.pth')
+        assert_loaded(model, weights)
+    finally:
+        dist.destroy_process_group()
 
 
 @pytest.mark.parametrize(

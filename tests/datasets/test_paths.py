@@ -42,6 +42,20 @@ def test_missing_data_is_named(dataset, setting, tmp_path, monkeypatch):
         check_data(cfg, ('train', 'val'))
 
 
+def test_data_sets_that_download_themselves_may_be_missing(tmp_path, monkeypatch):
+    pytest.importorskip('mmpretrain')
+    monkeypatch.chdir(tmp_path)
+    dataset = dict(type='CIFAR10', data_root='data/cifar10')
+    check_data(
+        Config(dict(default_scope='mmpretrain', train_dataloader=dict(dataset=dataset))), ('train',)
+    )
+    cfg = Config(
+        dict(default_scope='mmpretrain', train_dataloader=dict(dataset=dataset | {'download': 0}))
+    )
+    with pytest.raises(InputError, match='data_root'):
+        check_data(cfg, ('train',))
+
+
 IMAGES = [dict(id=1, file_name='1.jpg', width=4, height=4)]
 ANNOTATION = dict(id=1, image_id=1, category_id=0, bbox=[0, 0, 4, 4], area=16, iscrowd=0)
 ANNOTATION |= dict(segmentation=[[0, 0, 4, 0, 4, 4]])

@@ -72,6 +72,8 @@ ITERATIONS = {
         (('before_val_iter', 1), {'default_hooks.checkpoint.interval': 9}, 'epoch_1', 1, 2),
         (('before_train_iter', 2), ITERATIONS, 'iter_2', 0, 2),
         (('before_val_iter', 1), ITERATIONS, 'iter_3', 0, 3),
+        (('before_val_epoch', 1), ITERATIONS, 'iter_3', 0, 3),
+        (('after_val_epoch', 1), {'default_hooks.checkpoint.interval': 9}, 'epoch_1', 1, 2),
     ],
 )
 def test_a_signal_ends_a_training_after_its_iteration(
@@ -173,6 +175,18 @@ def test_no_process_ends_before_the_checkpoint_is_written(data_root, tmp_path, m
     monkeypatch.setattr(runs, 'barrier', lambda: found.extend(tmp_path.glob('epoch_*.pth')))
     asked(make_runner(data_root, tmp_path, 3), 'before_train_iter', 1)
     assert [path.name for path in found] == ['epoch_0_iter_1.pth']
+
+
+def test_several_processes_end_after_a_validation(data_root, tmp_path, monkeypatch):
+    """Within one they do not wait for each other: the first to end would leave the others."""
+    monkeypatch.setattr(runs, 'is_distributed', lambda: True)
+    monkeypatch.setattr(runs, 'all_reduce', lambda *_: None)
+    runner, ended = make_runner(data_root, tmp_path, 3), Validations()
+    ended.after_val_epoch = lambda runner, metrics: ended.seen.append(metrics)
+    runner.register_hook(ended)
+    asked(runner, 'before_val_iter', 1)
+    assert len(ended.seen) == 2  # its begin and its end
+    assert (tmp_path / 'epoch_1.pth').is_file()
 
 
 def test_processes_that_begin_with_other_checkpoints_are_refused(data_root, tmp_path, monkeypatch):

@@ -32,6 +32,23 @@ def test_the_first_of_several_processes_names_the_run(tmp_path):
     assert track._name(tmp_path, 'wandb', is_new=False, keep=False) == first
 
 
+def test_the_backends_of_the_config_stay(monkeypatch, tmp_path):
+    from mmengine.config import Config
+
+    monkeypatch.setattr(track, 'find_spec', lambda name: True)
+    own = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
+    for settings in (
+        dict(visualizer=dict(type='Visualizer', vis_backends=own)),
+        dict(vis_backends=own, visualizer=dict(type='Visualizer', vis_backends=own)),
+        dict(vis_backends=own),
+    ):
+        cfg = Config(dict(work_dir=str(tmp_path), default_hooks=dict(), **settings))
+        track.track(cfg, 'mlflow')
+        kinds = [backend['type'] for backend in cfg.visualizer.vis_backends]
+        assert kinds[:2] == ['LocalVisBackend', 'TensorboardVisBackend']
+        assert len(kinds) == 3
+
+
 def test_a_missing_package_is_said(monkeypatch, tmp_path):
     from mmengine.config import Config
 

@@ -3,10 +3,12 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 from torch.nn.utils import prune
 
-from mmspanet.models import SPANetV2, lean
-from mmspanet.models.layers import pointwise
+from mmspanet.models import SPAM, SPANetV2, lean
+from mmspanet.models.layers import PointwiseLinear, pointwise
+from mmspanet.models.metaformer import Mlp
 from mmspanet.models.srf import rescale
 from tests.helpers import TINY
 
@@ -202,6 +204,60 @@ def test_a_pruned_layer_trains():
         sum(map_.mean() for map_ in model(torch.randn(1, 3, 64, 64))).backward()
         for layer in layers:
             assert (layer.weight_orig.grad[layer.weight_mask == 0] == 0).all()
+
+
+@pytest.mark.parametrize(
+    'norm',
+    [nn.GroupNorm(4, 16), nn.BatchNorm2d(16), nn.GroupNorm(1, 16, affine=False), nn.Identity()],
+)
+def test_another_norm_trains_as_it_tests(norm):
+    spam = SPAM(8, (8, 8)).train()
+    spam.norm = norm
+    x = torch.randn(2, 8, 8, 8)
+    with_gradients = spam(x)
+    with torch.no_grad():
+        torch.testing.assert_close(spam(x), with_gradients)
+
+
+class Adapter(nn.Module):
+    """A layer with a learned part beside it, which names the layer's weight as its own."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+        self.more = PointwiseLinear(layer.in_features, layer.out_features)
+
+    @property
+    def weight(self):
+        return self.layer.weight
+
+    def forward(self, x):
+        return self.layer(x) + self.more(x)
+
+
+def test_a_layer_in_the_place_of_ours_trains():
+    spam, mlp = SPAM(8, (8, 8)).train(), Mlp(8).train()
+    spam.proj, spam.reduce, mlp.fc2 = map(Adapter, (spam.proj, spam.reduce, mlp.fc2))
+    mlp(spam(torch.randn(2, 8, 8, 8))).sum().backward()
+    for adapter in (spam.proj, spam.reduce, mlp.fc2):
+        assert adapter.more.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize('compiled', [False, True])
+@pytest.mark.parametrize('training', [False, True])
+def test_float16_holds_what_squares_leave(compiled, training):
+    """Hidden values of some hundreds, whose squares are beyond 65504."""
+    torch.manual_seed(0)
+    mlp = Mlp(8).train(training)
+    x = 200 * torch.randn(1, 8, 4, 4)
+    expected = mlp(x)
+    call = torch.compile(mlp, backend='aot_eager', fullgraph=True) if compiled else mlp
+    with torch.autocast('cpu', torch.float16):
+        hidden, found = mlp.fc1(x), call(x)
+    assert hidden.max() > 256
+    torch.testing.assert_close(
+        found.float(), expected, rtol=0.02, atol=0.01 * float(expected.abs().max())
+    )
 
 
 def test_compilers_and_exporters_see_the_plain_formula():

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmspanet.engine.record import read_rows
 from mmspanet.errors import InputError
 
 Values = dict[str, Any]
@@ -88,20 +89,6 @@ def metric_names(rows: list[Values]) -> list[str]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and value == value  # NaN is not
-
-
-def read_rows(path: Path) -> list[Values]:
-    """The rows of a file of JSON lines; a last one that a kill cut short is left out."""
-    rows = []
-    if path.is_file():
-        for line in path.read_text(encoding='utf-8').splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(row, dict) and 'step' in row:
-                rows.append(row)
-    return rows
 
 
 def _is_resumed(folder: Path) -> bool:

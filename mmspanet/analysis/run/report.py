@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -89,8 +90,8 @@ def write(
         # What the user named has to be right.
         measured, more = of_predictions() if predictions else attempt(of_predictions, ([], []))
         hints = [*more, *hints]
-    runs = {work_dir.resolve().name: log}
-    runs |= {folder.resolve().name: read_log(folder) for folder in compare}
+    logs = [log, *map(read_log, compare)]
+    runs = dict(zip(run_names([work_dir, *compare]), logs, strict=True))
     sections = [
         *_training(runs),
         _next(hints),
@@ -108,6 +109,16 @@ def write(
     write_text(out, text)
     page.save(sections, out.parent)
     return left_out
+
+
+def run_names(folders: Sequence[Path]) -> list[str]:
+    """What curves call runs: their folders, with those around them where names repeat."""
+    paths = [folder.resolve() for folder in folders]
+    names = [path.name for path in paths]
+    if len(set(names)) < len(set(paths)):
+        common = os.path.commonpath([path.parent for path in paths])
+        names = [path.relative_to(common).as_posix() for path in paths]
+    return names
 
 
 def run_config(work_dir: Path, log: Log) -> Config:

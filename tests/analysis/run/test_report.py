@@ -1,6 +1,7 @@
 """What the page says beside the figures: hints by rules, the config's difference, several runs."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -120,6 +121,14 @@ def test_predictions_that_can_not_be_read(is_named, tmp_path):
     else:
         assert report.write(tmp_path / 'run', page, missing)
         assert page.exists()
+
+
+def test_names_of_runs():
+    one, other = Path('/a/seed0/mask_rcnn'), Path('/a/seed1/mask_rcnn')
+    assert report.run_names([one, other.parent]) == ['mask_rcnn', 'seed1']
+    assert report.run_names([one, other]) == ['seed0/mask_rcnn', 'seed1/mask_rcnn']
+    assert report.run_names([one, one]) == ['mask_rcnn', 'mask_rcnn']
+    assert report.run_names([one, one / 'mask_rcnn']) == ['mask_rcnn', 'mask_rcnn/mask_rcnn']
 
 
 def test_runs_over_each_other_without_predictions(tmp_path):
