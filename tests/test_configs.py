@@ -352,7 +352,13 @@ def test_ade20k_data(file):
     assert pipeline['RandomResize'].ratio_range == (0.5, 2.0)
     assert pipeline['RandomResize'].scale == (2048, 512)
     assert 'PhotoMetricDistortion' in pipeline
-    assert pipeline['LoadAnnotations'].reduce_zero_label
+    assert 'reduce_zero_label' not in pipeline['LoadAnnotations']  # the data set says so
+    datasets = pytest.importorskip('mmseg.datasets')
+    options = {
+        k: v for k, v in cfg.train_dataloader.dataset.items() if k not in ('type', 'pipeline')
+    }
+    assert cfg.train_dataloader.dataset.type == 'ADE20KDataset'
+    assert datasets.ADE20KDataset(**options, pipeline=[], lazy_init=True).reduce_zero_label
     assert cfg.test_dataloader.dataset.pipeline[1].scale == (2048, 512)
     scales = cfg.tta_pipeline[1].transforms[0]
     assert [s.scale[1] / 512 for s in scales] == [0.5, 0.75, 1.0, 1.25, 1.5, 1.75]
