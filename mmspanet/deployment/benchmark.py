@@ -1,12 +1,9 @@
 """Accuracy, size, time and memory of a model in each form that it can be run in."""
 
-import io
-import math
 import multiprocessing
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +91,8 @@ class TestSet:
         """The evaluator's metrics for the answers to :meth:`paths`, in its own units."""
         from mmengine.evaluator import Evaluator
 
+        from .check import evaluated
+
         evaluator = Evaluator(self.cfg.test_evaluator)
         evaluator.dataset_meta = self.dataset.metainfo
         ids = []
@@ -101,12 +100,7 @@ class TestSet:
             sample = self.dataset[index]['data_samples']
             ids.append(sample.get('img_id'))
             evaluator.process([with_answer(sample, answer)])
-        for metric in evaluator.metrics:
-            if hasattr(metric, 'img_ids'):
-                metric.img_ids = ids  # COCO's would miss the objects of all other images
-        with redirect_stdout(io.StringIO()):  # tables of each metric
-            found = evaluator.evaluate(len(ids))
-        return {name: float(value) for name, value in found.items() if math.isfinite(value)}
+        return evaluated(evaluator, ids)
 
 
 def with_answer(sample: Any, answer: Answer) -> Any:
@@ -129,13 +123,11 @@ def with_answer(sample: Any, answer: Answer) -> Any:
 
 def headline(metrics: Mapping[str, float]) -> dict[str, float]:
     """The metrics of a table by their usual names, in percent."""
-    names = {
-        'coco/bbox_mAP': ('box AP', 100),
-        'coco/segm_mAP': ('mask AP', 100),
-        'mIoU': ('mIoU', 1),
-        'accuracy/top1': ('top-1', 1),
+    from mmspanet.apis.reproduction import MEASURED
+
+    return {
+        name: metrics[key] * factor for name, (key, factor) in MEASURED.items() if key in metrics
     }
-    return {name: metrics[key] * factor for key, (name, factor) in names.items() if key in metrics}
 
 
 def time_in_turn(

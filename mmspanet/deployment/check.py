@@ -196,8 +196,8 @@ def compare(
             if evaluator is not None:
                 evaluator.process([result.cpu()], pseudo_collate([sample]))
     if before is not None and after is not None and report.images:
-        report.before = _evaluated(before, samples.dataset, ids)
-        report.after = _evaluated(after, samples.dataset, ids)
+        report.before = evaluated(before, ids)
+        report.after = evaluated(after, ids)
     return report
 
 
@@ -393,7 +393,13 @@ def _evaluator(samples: Samples, cfg: Config) -> Evaluator | None:
     return evaluator
 
 
-def _evaluated(evaluator: Evaluator, dataset: Any, ids: list[Any]) -> dict[str, float]:
+def evaluated(evaluator: Evaluator, ids: list[Any]) -> dict[str, float]:
+    """The finite metrics of a part of a data set, in the evaluator's own units.
+
+    Args:
+        evaluator: It was given the results.
+        ids: ``img_id`` of each image that it was given; None for data sets without.
+    """
     for metric in evaluator.metrics:
         if hasattr(metric, 'img_ids') and ids[0] is not None:
             metric.img_ids = ids  # COCO's would miss the objects of all the other images
