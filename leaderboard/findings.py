@@ -44,9 +44,10 @@ def findings(rows: list[Row]) -> list[str]:
         f'ViF-S has {figure(m, "ViF-S", "box AP"):.1f}, its schedule and cost are not printed. '
         f'Cascade Mask R-CNN: {said(c, s18, "box AP")}, {said(c, "HorNet-T (GF)", "box AP")}; '
         f'{said(c, s36, "box AP")}, {said(c, "HorNet-S (GF)", "box AP")}. The printed costs of the '
-        f'hybrids leave out the products of attention. Counted whole, that of Mask R-CNN costs '
-        f'{counted(m, s18):.0f} G, and those of Cascade Mask R-CNN cost '
-        f'{counted(c, s18):.0f} and {counted(c, s36):.0f} G. There SPANetV2 is not ahead: '
+        f'hybrids leave out the products of attention. When all operations are counted, '
+        f'Mask R-CNN with the S18-hybrid costs {counted(m, s18):.0f} G, and Cascade Mask R-CNN '
+        f'with the two hybrids costs {counted(c, s18):.0f} and {counted(c, s36):.0f} G. At '
+        f'these costs, SPANetV2 is not ahead in Cascade Mask R-CNN: '
         f'HorNet-S (GF) has {figure(c, "HorNet-S (GF)", "box AP"):.1f} at '
         f'{counted(c, "HorNet-S (GF)"):.0f} G, HorNet-B (GF) '
         f'{figure(c, "HorNet-B (GF)", "box AP"):.1f} at {counted(c, "HorNet-B (GF)"):.0f} G.',
