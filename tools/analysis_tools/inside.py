@@ -10,7 +10,7 @@ import argparse
 
 from mmspanet import cli
 
-CAM_METHODS = ('grad-cam', 'hires-cam', 'layer-cam', 'xgrad-cam')
+CAM_METHODS = ('grad-cam', 'hires-cam', 'layer-cam')
 
 
 def parse_args() -> argparse.Namespace:

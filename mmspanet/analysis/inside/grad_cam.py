@@ -9,9 +9,10 @@ A layer's maps are weighted by the gradient of the number that explains a findin
 - hires-cam: the gradient at each position (Draelos and Carin, "Use HiResCAM instead of Grad-CAM
   for faithful explanations of convolutional neural networks", arXiv 2011.08891);
 - layer-cam: its positive part at each position (Jiang et al., "LayerCAM: Exploring Hierarchical
-  Class Activation Maps for Localization", IEEE TIP 2021);
-- xgrad-cam: its mean, weighted by the maps (Fu et al., "Axiom-based Grad-CAM", BMVC 2020,
-  arXiv 2008.02312).
+  Class Activation Maps for Localization", IEEE TIP 2021).
+
+XGrad-CAM is left out: it divides by the sum of a map, which may be near zero where maps have both
+signs, as the ends of our stages do.
 
 One mean over all positions forgets where a box is, so boxes and regions take hires-cam by default.
 """
@@ -40,7 +41,6 @@ METHODS = {
     'grad-cam': 'GradCAM',
     'hires-cam': 'HiResCAM',
     'layer-cam': 'LayerCAM',
-    'xgrad-cam': 'XGradCAM',
 }
 
 

@@ -10,6 +10,11 @@ def image_ids(annotations: Path) -> list[int]:
     return [image['id'] for image in json.loads(annotations.read_text())['images']]
 
 
+def image_names(annotations: Path) -> list[str]:
+    """The files of these images, in the same order."""
+    return [image['file_name'] for image in json.loads(annotations.read_text())['images']]
+
+
 def write_part(annotations: Path, kept: Container[int], path: Path) -> None:
     """Write an annotation file of some of the images.
 

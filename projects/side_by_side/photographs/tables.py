@@ -42,6 +42,9 @@ def results(folder: Path, data: str, init: str = training.SCRATCH) -> str:
         raise InputError(f'{table} has a model on {data} with one seed at two rates: remove one.')
     ends = {run: in_percent(row['at_end'], data) for run, row in runs.items()}
     ours = {run.seed: value for run, value in ends.items() if run.model == OURS}
+    unpadded = {
+        row['run']: in_percent(row['unpadded'], data) for row in read_csv(folder / 'unpadded.csv')
+    }
     bootstrap = {
         row['run']: row
         for row in read_csv(folder / 'intervals.csv')
@@ -54,12 +57,15 @@ def results(folder: Path, data: str, init: str = training.SCRATCH) -> str:
     for model, group in sorted(groups.items(), key=lambda pair: -_mean(ends, pair[1])):
         group = sorted(group, key=lambda run: run.seed)
         first = runs[group[0]]
+        peaks = [int(runs[run]['peak_memory_mib']) for run in group]
+        without = {run.seed: f'{unpadded[run.name]:.1f}' for run in group if run.name in unpadded}
         logs = [read_csv(training.log_path(table, run))[-1] for run in group]
         best = statistics.mean(in_percent(runs[run]['best'], data) for run in group)
         row = {
             'model': model,
             'seeds': len(group),
             metric_name(data): _with_range([ends[run] for run in group]),
+            'without padding': _by_seed(without, len(group)),
             'best': f'{best:.1f}',
         }
         for column, heading in DETAILS[data].items():
@@ -76,7 +82,7 @@ def results(folder: Path, data: str, init: str = training.SCRATCH) -> str:
             f'to {OURS}': _with_range(apart) if apart and model != OURS else '',
             '95 % over images': _by_seed(ends_of, len(group)),
             'rate': f'{group[0].rate:g}',
-            'peak MiB': first['peak_memory_mib'],
+            'peak MiB': f'{min(peaks)} to {max(peaks)}' if len(peaks) > 1 else peaks[0],
             'backbone M': first['backbone_params_m'],
             'GMACs': f'{float(first["macs_m"]) / 1e3:.2f}',
         }
@@ -152,6 +158,21 @@ def gains(folder: Path) -> str:
         }
         for data in DETAILS
         for row in read_csv(folder / 'inside' / data / 'gains.csv')
+    ]
+    return _markdown(rows) + '\n' if rows else 'No run yet.\n'
+
+
+def kinds(folder: Path) -> str:
+    """Mask AP by kind of nuclei's images in Markdown: a row per model and seed."""
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    images: dict[str, str] = {}
+    for row in read_csv(folder / 'kinds.csv'):
+        cells.setdefault((row['model'], row['seed']), {})[row['kind']] = row['percent']
+        images[row['kind']] = row['images']
+    rows = [
+        {'model': model, 'seed': seed}
+        | {f'{kind} ({images[kind]} images)': value for kind, value in of_run.items()}
+        for (model, seed), of_run in cells.items()
     ]
     return _markdown(rows) + '\n' if rows else 'No run yet.\n'
 

@@ -20,10 +20,12 @@ from projects.side_by_side.photographs import (
     figures,
     inside,
     intervals,
+    kinds,
     nuclei,
     pictures,
     resampling,
     sweep,
+    tables,
     training,
 )
 
@@ -403,6 +405,29 @@ def test_a_run_is_claimed_once(tmp_path, monkeypatch):
         assert not again
     with training.claim(training.Run('nuclei', 'convformer', 2e-3), table) as other:
         assert other
+
+
+def test_kinds_of_microscopy_images():
+    """Light cells on black, dark cells on white, and purple ones on pink."""
+    cells = np.zeros((32, 32, 1), bool)
+    cells[8:16, 8:16] = True
+    assert kinds.kind_of(np.where(cells, np.uint8(200), np.uint8([5, 5, 5]))) == 'dark'
+    assert kinds.kind_of(np.where(cells, np.uint8(40), np.uint8([230, 230, 230]))) == 'bright'
+    pink, purple = np.uint8([220, 180, 210]), np.uint8([110, 60, 140])
+    assert kinds.kind_of(np.where(cells, purple, pink)) == 'stained'
+
+
+def test_tests_without_padding_stand_by_seed(tmp_path):
+    for seed, score in ((0, 30.0), (1, 32.0)):
+        run = training.Run('camvid', 'resnet', 1e-3, seed)
+        row = dict(at_end=score, best=score, epochs=12, peak_memory_mib=100 + seed)
+        row |= dict(backbone_params_m=1, macs_m=1000, machine='m', versions='v')
+        append_csv(tmp_path / 'runs.csv', asdict(run) | row)
+        append_csv(training.log_path(tmp_path / 'runs.csv', run), dict(boundary_mIoU=20.0))
+    append_csv(tmp_path / 'unpadded.csv', dict(run=run.name, padded=32.0, unpadded=33.0))
+    table = tables.results(tmp_path, 'camvid')
+    assert '| seed 1: 33.0 ' in table
+    assert '| 100 to 101 ' in table
 
 
 def test_ranges_of_gains():
