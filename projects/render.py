@@ -24,7 +24,7 @@ def pages() -> dict[Path, str]:
             **{data: photographs.results(records, data) for data in photographs.DETAILS},
             'pretrained camvid': photographs.results(records, 'camvid', 'cifar10'),
             'pretraining': photographs.pretraining(records),
-            'kinds': photographs.kinds(records),
+            **{f'kinds {d}': photographs.kinds(records, d) for d in ('nuclei', 'camvid')},
             'gains': photographs.gains(records),
             'rates': photographs.rates(records),
         },

@@ -1,4 +1,4 @@
-"""Score the detectors of nuclei on each kind of microscopy image: dark, bright, stained.
+"""Score models on each kind of held-out image: microscopy that is dark, bright or stained; drives.
 
 The counts of intervals.py are read, so no model is run. Rows go to OUT_DIR/kinds.csv, in place of
 those that are there.
@@ -12,7 +12,6 @@ import numpy as np
 from mmspanet import cli
 
 HERE = Path(__file__).parent
-KINDS = ('dark', 'bright', 'stained')
 COLORFUL = 8  # mean difference of the strongest and the weakest channel, of 255
 BRIGHT = 110  # mean of the pixels, of 255
 
@@ -47,23 +46,19 @@ def main() -> None:
 
     rows = []
     runs = intervals.count_all(args.out_dir / 'runs.csv')
-    for run in sorted((run for run in runs if run.data == 'nuclei'), key=lambda run: run.name):
+    for run in sorted(runs, key=lambda run: run.name):
         dataset = training.read_config(run).val_dataloader.dataset
-        folder = image_folder(dataset)
-        names = image_names(annotation_file(dataset))
-        kinds = np.array([kind_of(cv2.imread(str(folder / name))) for name in names])
-        for kind in KINDS:
-            times = (kinds == kind).astype(int)
-            score = runs[run].metric.percent(times)
-            rows.append(
-                dict(
-                    model=run.model,
-                    seed=run.seed,
-                    kind=kind,
-                    images=times.sum(),
-                    percent=round(score, 1),
-                )
-            )
+        if run.data == 'camvid':
+            maps = Path(dataset.data_root, dataset.data_prefix.seg_map_path)
+            kinds = [path.name.split('_')[0] for path in sorted(maps.glob('*.png'))]
+        else:
+            images = [image_folder(dataset) / n for n in image_names(annotation_file(dataset))]
+            kinds = [kind_of(cv2.imread(str(path))) for path in images]
+        for kind in sorted(set(kinds)):
+            times = (np.array(kinds) == kind).astype(int)
+            row = dict(data=run.data, model=run.model, init=run.init, seed=run.seed)
+            score = round(runs[run].metric.percent(times), 1)
+            rows.append(row | dict(kind=kind, images=times.sum(), percent=score))
     write_csv(args.out_dir / 'kinds.csv', rows)
 
 

@@ -107,10 +107,7 @@ def summary(folder: Path) -> str:
             of_data.setdefault(run.model, []).append(in_percent(row['at_end'], run.data))
     rows = [
         {'data': f'{data}, {metric_name(data)}'}
-        | {
-            model: f'{statistics.mean(of_data[model]):.1f}' if model in of_data else ''
-            for model in CONTESTANTS
-        }
+        | {model: _with_seeds(of_data[model]) if model in of_data else '' for model in CONTESTANTS}
         for data, of_data in ends.items()
     ]
     return _markdown(rows) + '\n'
@@ -162,13 +159,14 @@ def gains(folder: Path) -> str:
     return _markdown(rows) + '\n' if rows else 'No run yet.\n'
 
 
-def kinds(folder: Path) -> str:
-    """Mask AP by kind of nuclei's images in Markdown: a row per model and seed."""
+def kinds(folder: Path, data: str) -> str:
+    """The metric by kind of image in Markdown: a row per model from scratch and seed."""
     cells: dict[tuple[str, str], dict[str, str]] = {}
     images: dict[str, str] = {}
     for row in read_csv(folder / 'kinds.csv'):
-        cells.setdefault((row['model'], row['seed']), {})[row['kind']] = row['percent']
-        images[row['kind']] = row['images']
+        if (row['data'], row['init']) == (data, training.SCRATCH):
+            cells.setdefault((row['model'], row['seed']), {})[row['kind']] = row['percent']
+            images[row['kind']] = row['images']
     rows = [
         {'model': model, 'seed': seed}
         | {f'{kind} ({images[kind]} images)': value for kind, value in of_run.items()}
@@ -195,6 +193,12 @@ def _with_range(values: Sequence[float]) -> str:
     """The mean, and the range where there are several."""
     mean = f'{statistics.mean(values):.1f}'
     return f'{mean} ({min(values):.1f} to {max(values):.1f})' if len(values) > 1 else mean
+
+
+def _with_seeds(values: Sequence[float]) -> str:
+    """The mean, and the number of seeds where there are several."""
+    mean = f'{statistics.mean(values):.1f}'
+    return f'{mean} ({len(values)} seeds)' if len(values) > 1 else mean
 
 
 def _by_seed(texts: Mapping[int, str], seeds: int) -> str:
