@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Test under Slurm: [GPUS=8] [GPUS_PER_NODE=8] [CPUS_PER_TASK=5] [SRUN_ARGS=...]
+# Test under Slurm: [GPUS=8] [GPUS_PER_NODE=GPUS, 8 at most] [CPUS_PER_TASK=5] [SRUN_ARGS=...]
 # bash tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [options of test.py]
 set -euo pipefail
 case ${1:-} in -h | --help) sed -n '/^#!/d;/^#/!q;s/^# \{0,1\}//p' "$0" && exit ;; esac

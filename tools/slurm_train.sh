@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train under Slurm: [GPUS=8] [GPUS_PER_NODE=8] [CPUS_PER_TASK=5] [SRUN_ARGS=...]
+# Train under Slurm: [GPUS=8] [GPUS_PER_NODE=GPUS, 8 at most] [CPUS_PER_TASK=5] [SRUN_ARGS=...]
 # bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [options of train.py]
 # For jobs that end or are preempted: SRUN_ARGS=--signal=USR1@120 and the options --resume and
 # --save-on-signal write a checkpoint two minutes before the end, and go on from it at the next start.

@@ -1,4 +1,4 @@
-"""What a run notes of itself for its page, its predictions among it; rows of its log."""
+"""What a run notes for its page, the predictions that it keeps, and the rows of its log."""
 
 import json
 import logging

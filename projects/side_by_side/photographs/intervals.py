@@ -79,7 +79,7 @@ def count(run: 'Run') -> Counts | None:
     import cv2
 
     from projects.side_by_side.photographs import training
-    from projects.side_by_side.photographs.parts import image_ids
+    from projects.side_by_side.photographs.parts import image_ids, label_maps
 
     cfg = training.read_config(run)
     dataset = cfg.val_dataloader.dataset
@@ -91,7 +91,7 @@ def count(run: 'Run') -> Counts | None:
         most = cfg.val_evaluator[0].get('proposal_nums', (100,))[-1]
         matched = ByClass.of_files(annotations, predictions, most)
         return Counts(matched, np.arange(len(image_ids(annotations))))
-    truths = sorted((Path(cfg.data_root) / dataset.data_prefix.seg_map_path).glob('*.png'))
+    truths = label_maps(dataset)
     paths = [run.work_dir / 'predictions' / path.name for path in truths]
     if not paths or not all(path.is_file() for path in paths):
         return None

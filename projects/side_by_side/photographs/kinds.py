@@ -42,15 +42,14 @@ def main() -> None:
     from mmspanet.analysis.tables import write_csv
     from mmspanet.datasets.meta import annotation_file, image_folder
     from projects.side_by_side.photographs import intervals, training
-    from projects.side_by_side.photographs.parts import image_names
+    from projects.side_by_side.photographs.parts import image_names, label_maps
 
     rows = []
     runs = intervals.count_all(args.out_dir / 'runs.csv')
     for run in sorted(runs, key=lambda run: run.name):
         dataset = training.read_config(run).val_dataloader.dataset
         if run.data == 'camvid':
-            maps = Path(dataset.data_root, dataset.data_prefix.seg_map_path)
-            kinds = [path.name.split('_')[0] for path in sorted(maps.glob('*.png'))]
+            kinds = [path.name.split('_')[0] for path in label_maps(dataset)]
         else:
             images = [image_folder(dataset) / n for n in image_names(annotation_file(dataset))]
             kinds = [kind_of(cv2.imread(str(path))) for path in images]

@@ -1,8 +1,9 @@
-"""Part of a data set in COCO's layout."""
+"""Held-out images and their truth: lists of files, and parts of them."""
 
 import json
 from collections.abc import Container
 from pathlib import Path
+from typing import Any
 
 
 def image_ids(annotations: Path) -> list[int]:
@@ -13,6 +14,11 @@ def image_ids(annotations: Path) -> list[int]:
 def image_names(annotations: Path) -> list[str]:
     """The files of these images, in the same order."""
     return [image['file_name'] for image in json.loads(annotations.read_text())['images']]
+
+
+def label_maps(dataset: Any) -> list[Path]:
+    """The label maps of a segmentor's data set, given its config, in the order of their images."""
+    return sorted(Path(dataset.data_root, dataset.data_prefix.seg_map_path).glob('*.png'))
 
 
 def write_part(annotations: Path, kept: Container[int], path: Path) -> None:

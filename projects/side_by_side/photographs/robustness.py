@@ -47,16 +47,19 @@ def keep_part(cfg: 'Config', every: int, folder: Path) -> None:
         dataset.indices = list(range(0, count, every))
 
 
-def score(cfg: 'Config', noise: dict[str, Any] | None) -> dict[str, float]:
-    """The metrics of a config's checkpoint on its held-out images with noise."""
+def score(cfg: 'Config', noise: dict[str, Any] | None) -> float:
+    """What models are compared by, of a config's checkpoint on its held-out images with noise."""
     from mmspanet.engine import run as runs
+    from projects.side_by_side.photographs import training
 
     cfg = copy.deepcopy(cfg)
     if noise:
         # Behind all that resizes: its frequencies are those that the model sees.
         cfg.val_dataloader.dataset.pipeline.insert(-1, dict(type='BandNoise', **noise))
     cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, cfg.val_evaluator
-    return runs.test(runs.build(cfg))
+    metrics = runs.test(runs.build(cfg))
+    figures = {key.rpartition('/')[2]: value for key, value in metrics.items()}
+    return round(float(figures[training.metric_of(cfg)]), 4)
 
 
 def main() -> None:
@@ -89,11 +92,9 @@ def main() -> None:
         for noise in (dict(band='none', strength=0.0), *noises):
             if (run.name, noise['band'], str(noise['strength']), str(args.every)) in done:
                 continue
-            metrics = score(cfg, noise if noise['strength'] else None)
-            figures = {key.rpartition('/')[2]: value for key, value in metrics.items()}
-            value = float(figures[training.metric_of(cfg)])
+            value = score(cfg, noise if noise['strength'] else None)
             what = dict(run=run.name, data=run.data, model=run.model, seed=run.seed)
-            append_csv(table, what | noise | dict(every=args.every, score=round(value, 4)))
+            append_csv(table, what | noise | dict(every=args.every, score=value))
 
 
 if __name__ == '__main__':

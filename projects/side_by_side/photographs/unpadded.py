@@ -49,10 +49,8 @@ def main() -> None:
             cfg.model.data_preprocessor.test_cfg = None
         cfg.load_from = str(checkpoint)
         cfg.work_dir = str(run.work_dir / 'unpadded')
-        metrics = score(cfg, None)
-        figures = {key.rpartition('/')[2]: value for key, value in metrics.items()}
-        value = float(figures[training.metric_of(cfg)])
-        append_csv(table, dict(run=run.name, padded=row['at_end'], unpadded=round(value, 4)))
+        value = score(cfg, None)
+        append_csv(table, dict(run=run.name, padded=row['at_end'], unpadded=value))
 
 
 if __name__ == '__main__':
